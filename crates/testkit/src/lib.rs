@@ -1,0 +1,28 @@
+//! What only tests and benches need: temporary servers, free ports, made-up data.
+//!
+//! The outside world of the tests is the real thing: [`Postgres`] is a real cluster made by `initdb`, [`Moto`] a real
+//! SQS server over HTTP. Each listens on a free port of the loopback, keeps its files in a temporary folder and is gone
+//! when its value is dropped, or when the process that holds it dies, however it dies.
+//!
+//! One cluster serves a whole test run: `./test` starts it by the `test-services` program and names it in
+//! [`POSTGRES_URL`]; [`postgres_server`] uses that one, or starts one for the process. Each test then works in a
+//! [`PostgresServer::fresh_database`] of its own.
+//!
+//! What cannot be started is a panic with the reason: these are tests' tools, and a test without its server has nothing
+//! to say.
+
+pub mod data;
+
+mod moto;
+mod port;
+mod postgres;
+mod programs;
+mod server;
+mod supervised;
+mod wait;
+
+pub use moto::Moto;
+pub use port::free_port;
+pub use postgres::{Fsync, Postgres, PostgresOptions};
+pub use server::{MOTO_URL, POSTGRES_URL, PYTHON, PostgresServer, moto_endpoint, postgres_server};
+pub use wait::wait_until;
