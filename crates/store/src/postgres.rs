@@ -1,0 +1,192 @@
+//! PostgreSQL: a few shared connections for pipelined point reads, an exclusive pool for transactions. No session
+//! state, so it works behind a transaction pooler.
+
+mod connect;
+mod listen;
+mod shared;
+
+use crate::signal::Signals;
+use crate::{Clock, Operation, PointRead, Settings, StoreError, Tx};
+use deadpool_postgres::{ClientWrapper, Object, Pool};
+use shared::Shared;
+use std::time::Duration;
+use tokio_postgres::error::SqlState;
+use tokio_util::sync::CancellationToken;
+
+/// How often a lost race is run again before its caller is told.
+const ATTEMPTS: u32 = 10;
+/// How long a COMMIT may go unanswered before its outcome counts as unknown.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Postgres {
+    pool: Pool,
+    shared: Shared,
+    transaction_timeout: Duration,
+    listen: connect::Address,
+}
+
+/// How one attempt failed.
+enum Failed {
+    /// Before the COMMIT was sent: nothing was changed.
+    Before(StoreError),
+    /// The COMMIT was sent and never answered.
+    Unanswered(StoreError),
+}
+
+impl Postgres {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, StoreError> {
+        let address = connect::Address::parse(&settings.url)?;
+        let listen =
+            settings.listen_url.as_deref().map_or_else(|| Ok(address.clone()), connect::Address::parse)?;
+        let wait = Duration::from_millis(settings.wait_timeout_ms);
+        Ok(Self {
+            pool: address.pool(settings.pool_size, wait)?,
+            shared: Shared::new(
+                address.pool(settings.read_connections.max(1), wait)?,
+                Duration::from_millis(settings.read_timeout_ms),
+            ),
+            transaction_timeout: Duration::from_millis(settings.transaction_timeout_ms),
+            listen,
+        })
+    }
+
+    pub(crate) async fn read<R: PointRead>(&self, read: &R) -> Result<R::Output, StoreError> {
+        self.shared.read(read).await
+    }
+
+    /// Runs an operation until it commits, fails for good, or lost too often.
+    pub(crate) async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(operation).await {
+                Ok(output) => return Ok(output),
+                Err(Failed::Unanswered(error)) if O::RESOLVES_UNKNOWN => error,
+                Err(Failed::Unanswered(error)) => {
+                    return Err(StoreError::Unknown { reason: error.to_string() });
+                }
+                Err(Failed::Before(error)) if !is_passing(&error) => return Err(error),
+                Err(Failed::Before(error)) => error,
+            };
+            metrics::counter!("store.retries", "operation" => O::NAME).increment(1);
+            if attempt == ATTEMPTS {
+                return Err(match error {
+                    StoreError::Conflict { reason, .. } => {
+                        StoreError::Conflict { attempts: ATTEMPTS, reason }
+                    }
+                    other => other,
+                });
+            }
+            tokio::time::sleep(pause(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt<O: Operation>(&self, operation: &O) -> Result<O::Output, Failed> {
+        let client = Borrowed::from_pool(&self.pool).await.map_err(Failed::Before)?;
+        let work = tokio::time::timeout(self.transaction_timeout, run_uncommitted(operation, client.get()));
+        let output = match work.await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return Err(Failed::Before(client.roll_back(error).await)),
+            Err(_) => return Err(Failed::Before(too_slow::<O>(self.transaction_timeout))),
+        };
+        match tokio::time::timeout(COMMIT_TIMEOUT, client.get().batch_execute("commit")).await {
+            Ok(Ok(())) => {
+                client.give_back();
+                Ok(output)
+            }
+            // PostgreSQL answered, so it is known that the transaction was rolled back.
+            Ok(Err(error)) if error.code().is_some_and(|code| !is_shutdown(code)) => {
+                Err(Failed::Before(client.roll_back(error.into()).await))
+            }
+            Ok(Err(error)) => Err(Failed::Unanswered(error.into())),
+            Err(_) => Err(Failed::Unanswered(StoreError::unavailable("no answer to the commit"))),
+        }
+    }
+
+    /// Passes signals between processes and follows the server's clock, until `stop`.
+    pub(crate) async fn background(&self, clock: &Clock, signals: &Signals, stop: CancellationToken) {
+        let work = futures::future::join3(
+            listen::pass_on(&self.pool, signals),
+            listen::receive(&self.listen, signals),
+            listen::follow_clock(&self.shared, clock),
+        );
+        stop.run_until_cancelled(work).await;
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) async fn prepare(&self, sql: &crate::Sql) -> Result<(), StoreError> {
+        let client = self.pool.get().await?;
+        client.prepare(sql.for_engine(crate::Engine::Postgres)).await?;
+        Ok(())
+    }
+}
+
+/// Everything up to, and not including, the COMMIT.
+async fn run_uncommitted<O: Operation>(
+    operation: &O,
+    client: &ClientWrapper,
+) -> Result<O::Output, StoreError> {
+    client.batch_execute("begin isolation level read committed").await?;
+    let mut tx = Tx::postgres(client);
+    let output = operation.run(&mut tx).await?;
+    // PostgreSQL answers the COMMIT of a failed transaction with a silent rollback: that must not pass for success.
+    tx.take_failure().map_or(Ok(output), Err)
+}
+
+/// A connection that goes back to the pool only when it is known to be in no transaction. Dropped anywhere else
+/// (a failure, a caller that stopped waiting) it is closed, and the server rolls back.
+struct Borrowed(Option<Object>);
+
+impl Borrowed {
+    async fn from_pool(pool: &Pool) -> Result<Self, StoreError> {
+        Ok(Self(Some(pool.get().await?)))
+    }
+
+    fn get(&self) -> &ClientWrapper {
+        self.0.as_ref().expect("it is taken only by those who consume the borrow")
+    }
+
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+
+    /// Rolls back after a failure, which it hands on. A stale prepared statement (the schema moved under it, or a
+    /// pooler switched servers) is forgotten with all others, so that the next attempt prepares anew.
+    async fn roll_back(self, error: StoreError) -> StoreError {
+        if let StoreError::Stale { .. } = error {
+            self.get().statement_cache.clear();
+        }
+        if self.get().batch_execute("rollback").await.is_ok() {
+            self.give_back();
+        }
+        error
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+fn too_slow<O: Operation>(limit: Duration) -> StoreError {
+    StoreError::NotCommitted { reason: format!("{} took longer than {limit:?} and was given up", O::NAME) }
+}
+
+/// Whether another attempt may fare better, nothing having been changed by this one.
+fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict { .. } | StoreError::Stale { .. } | StoreError::Lost { .. })
+}
+
+fn is_shutdown(code: &SqlState) -> bool {
+    matches!(code.code(), "57P01" | "57P02" | "57P03") || code.code().starts_with("08")
+}
+
+/// A short wait that grows, spread out so that those who collided do not collide again.
+fn pause(attempt: u32) -> Duration {
+    let mut byte = [128];
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    Duration::from_micros(500 << attempt.min(7)).mul_f64(0.5 + f64::from(byte[0]) / 255.0)
+}

@@ -1,0 +1,202 @@
+use crate::{Engine, Row, Sql, StoreError, Value};
+use account::AccountId;
+use postgres_types::ToSql;
+use std::fmt::Write;
+
+/// A transaction on either engine.
+pub struct Tx<'a> {
+    inner: Inner<'a>,
+    /// PostgreSQL refuses every statement after a failed one, and answers COMMIT with a silent rollback: so a
+    /// failure that was not undone to a savepoint is kept here and ends the transaction.
+    failed: Option<StoreError>,
+}
+
+enum Inner<'a> {
+    Sqlite(&'a mut rusqlite::Connection),
+    Postgres(&'a deadpool_postgres::ClientWrapper),
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn sqlite(connection: &'a mut rusqlite::Connection) -> Self {
+        Self { inner: Inner::Sqlite(connection), failed: None }
+    }
+
+    /// On a connection in whose transaction everything runs.
+    pub(crate) fn postgres(client: &'a deadpool_postgres::ClientWrapper) -> Self {
+        Self { inner: Inner::Postgres(client), failed: None }
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failed.take()
+    }
+
+    /// Which engine it runs on.
+    pub fn engine(&self) -> Engine {
+        match self.inner {
+            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a statement and maps its rows.
+    pub async fn query<T: Send>(
+        &mut self,
+        sql: &'static Sql,
+        params: &[Value<'_>],
+        mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        let outcome = match &mut self.inner {
+            Inner::Sqlite(connection) => sqlite_query(connection, sql, params, map),
+            Inner::Postgres(client) => postgres_query(client, sql, params)
+                .await
+                .and_then(|rows| rows.iter().map(|r| map(&Row::postgres(r))).collect()),
+        };
+        self.noted(outcome)
+    }
+
+    /// As [`query`](Self::query), for at most one row; further rows are ignored.
+    pub async fn query_opt<T: Send>(
+        &mut self,
+        sql: &'static Sql,
+        params: &[Value<'_>],
+        map: impl FnMut(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.query(sql, params, map).await?.into_iter().next())
+    }
+
+    /// As [`query`](Self::query), for exactly one row.
+    pub async fn query_one<T: Send>(
+        &mut self,
+        sql: &'static Sql,
+        params: &[Value<'_>],
+        map: impl FnMut(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
+        self.query_opt(sql, params, map)
+            .await?
+            .ok_or_else(|| StoreError::Statement { reason: "a row that must be there is not".into() })
+    }
+
+    /// Runs a statement; the number of rows it touched.
+    pub async fn execute(&mut self, sql: &'static Sql, params: &[Value<'_>]) -> Result<u64, StoreError> {
+        let outcome = match &mut self.inner {
+            Inner::Sqlite(connection) => sqlite_execute(connection, sql, params),
+            Inner::Postgres(client) => postgres_execute(client, sql, params).await,
+        };
+        self.noted(outcome)
+    }
+
+    /// Runs several statements without parameters (migrations).
+    pub(crate) async fn batch(&mut self, text: &str) -> Result<(), StoreError> {
+        let outcome = match &mut self.inner {
+            Inner::Sqlite(connection) => connection.execute_batch(text).map_err(StoreError::from),
+            Inner::Postgres(client) => client.batch_execute(text).await.map_err(StoreError::from),
+        };
+        self.noted(outcome)
+    }
+
+    /// Locks accounts until the end of the transaction, in one order everywhere. The first statement of a
+    /// transaction that needs it. On SQLite there is one writer, so there is nothing to lock.
+    pub async fn lock_accounts(&mut self, accounts: &[AccountId]) -> Result<(), StoreError> {
+        if self.engine() == Engine::Sqlite || accounts.is_empty() {
+            return Ok(());
+        }
+        self.query(&LOCK_ACCOUNTS, &[Value::Text(&lock_keys(accounts))], |_| Ok(())).await.map(drop)
+    }
+
+    /// Opens a savepoint: what follows can be [undone](Self::undo) alone.
+    pub async fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.batch("savepoint inner_step").await
+    }
+
+    /// Keeps what came since the savepoint.
+    pub async fn release(&mut self) -> Result<(), StoreError> {
+        self.batch("release savepoint inner_step").await
+    }
+
+    /// Undoes what came since the savepoint, a failure included.
+    pub async fn undo(&mut self) -> Result<(), StoreError> {
+        self.failed = None;
+        self.batch("rollback to savepoint inner_step; release savepoint inner_step").await
+    }
+
+    /// The next fence: a number that only rises, so that a late worker's outcome can be told from its successor's.
+    pub async fn next_fence(&mut self) -> Result<i64, StoreError> {
+        self.query_one(&crate::lease::NEXT_FENCE, &[], |row| row.int(0)).await
+    }
+
+    fn noted<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let (Err(error), Inner::Postgres(_)) = (&outcome, &self.inner) {
+            self.failed.get_or_insert_with(|| error.clone());
+        }
+        outcome
+    }
+}
+
+/// Advisory locks, not row locks: an account needs no row to be locked. Taken in the order of their keys.
+static LOCK_ACCOUNTS: Sql = Sql::per_engine(
+    "select 1 where $1 is null",
+    "select pg_advisory_xact_lock(k) from (select distinct value::bigint as k from json_array_elements_text($1::json) \
+     order by k) as keys",
+);
+
+/// The accounts' lock keys as a JSON array: 64 bits of a digest each, so that two accounts share a key only by
+/// a chance of 2⁻⁶⁴, and then merely wait for each other.
+fn lock_keys(accounts: &[AccountId]) -> String {
+    let mut keys = String::with_capacity(2 + accounts.len() * 21);
+    for account in accounts {
+        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        digest.update(account.idp.as_str().as_bytes());
+        digest.update(&[0]);
+        digest.update(account.subject.as_str().as_bytes());
+        let key = digest.finish().as_ref().first_chunk().map_or(0, |first| i64::from_be_bytes(*first));
+        let _ = write!(keys, "{}{key}", if keys.is_empty() { '[' } else { ',' });
+    }
+    keys.push(']');
+    keys
+}
+
+fn sqlite_query<T>(
+    connection: &rusqlite::Connection,
+    sql: &Sql,
+    params: &[Value<'_>],
+    mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql.for_engine(Engine::Sqlite))?;
+    let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+    let mut mapped = Vec::new();
+    while let Some(row) = rows.next()? {
+        mapped.push(map(&Row::sqlite(row))?);
+    }
+    Ok(mapped)
+}
+
+fn sqlite_execute(
+    connection: &rusqlite::Connection,
+    sql: &Sql,
+    params: &[Value<'_>],
+) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(sql.for_engine(Engine::Sqlite))?;
+    Ok(statement.execute(rusqlite::params_from_iter(params))? as u64)
+}
+
+async fn postgres_query(
+    client: &deadpool_postgres::ClientWrapper,
+    sql: &Sql,
+    params: &[Value<'_>],
+) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+    let statement = client.prepare_cached(sql.for_engine(Engine::Postgres)).await?;
+    Ok(client.query(&statement, &as_params(params)).await?)
+}
+
+async fn postgres_execute(
+    client: &deadpool_postgres::ClientWrapper,
+    sql: &Sql,
+    params: &[Value<'_>],
+) -> Result<u64, StoreError> {
+    let statement = client.prepare_cached(sql.for_engine(Engine::Postgres)).await?;
+    Ok(client.execute(&statement, &as_params(params)).await?)
+}
+
+pub(crate) fn as_params<'v>(params: &'v [Value<'v>]) -> Vec<&'v (dyn ToSql + Sync)> {
+    params.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
