@@ -1,0 +1,190 @@
+use crate::Now;
+use crate::hawk::{HawkHeader, HawkRequest, InvalidHawk};
+use crate::running::Running;
+use crate::ticket::{InvalidTicket, TicketKeys};
+use account::Millis;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::uri::Authority;
+use serde_json::json;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A request may have been signed this far from now: a year. Devices' clocks are what they are.
+const SKEW_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+/// Why a node turned a request away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No readable Hawk header, or no readable `Host`.
+    #[error("not signed with Hawk: {0}")]
+    Header(#[from] InvalidHawk),
+    /// The token was not made with the secret we share.
+    #[error("not a token of ours: {0}")]
+    Ticket(#[from] InvalidTicket),
+    /// The token has ended.
+    #[error("the token has ended")]
+    Over,
+    /// The MAC is not that of this request, or the signing lies more than a year away.
+    #[error("the signature does not fit this request")]
+    Mac,
+    /// Signed for another user's data.
+    #[error("the token is another user's")]
+    Uid,
+}
+
+/// A service node: `GET /1.5/{uid}/…` of a sync storage server, as far as its door.
+///
+/// It lets in what a real one lets in: the token's signature, its end (which `info/collections` overlooks, so that a
+/// client learns the time there), the Hawk MAC over method, path, host and port, and that the token is for the user in
+/// the path. It does not look for `Forwarded` headers: it is reached directly.
+#[derive(Debug)]
+pub struct StandInNode {
+    running: Running,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    served: AtomicU64,
+    refused: AtomicU64,
+}
+
+struct Door {
+    keys: TicketKeys,
+    now: Now,
+    counts: Arc<Counts>,
+}
+
+impl StandInNode {
+    /// Starts it; `secret` is the Tokenserver's master secret.
+    pub async fn start(secret: &str, now: Now) -> io::Result<Self> {
+        let counts = Arc::new(Counts::default());
+        let door = Door { keys: TicketKeys::new(secret), now, counts: Arc::clone(&counts) };
+        let router = Router::new().route("/1.5/{uid}/{*rest}", get(answer)).with_state(Arc::new(door));
+        Ok(Self { running: Running::start(router).await?, counts })
+    }
+
+    /// Its URL, with no slash at the end: what `highwater node add` takes.
+    pub fn url(&self) -> String {
+        self.running.url()
+    }
+
+    /// How many requests it has answered with 200.
+    pub fn served(&self) -> u64 {
+        self.counts.served.load(Relaxed)
+    }
+
+    /// How many it has turned away with 401.
+    pub fn refused(&self) -> u64 {
+        self.counts.refused.load(Relaxed)
+    }
+}
+
+async fn answer(
+    State(door): State<Arc<Door>>,
+    Path((uid, rest)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let now = (door.now)();
+    let timestamp =
+        [("x-weave-timestamp", format!("{}.{:02}", now.seconds(), now.get().rem_euclid(1000) / 10))];
+    match door.admit(&request, &uid, &rest, now) {
+        Ok(()) => {
+            door.counts.served.fetch_add(1, Relaxed);
+            (timestamp, Json(json!({}))).into_response()
+        }
+        Err(refusal) => {
+            door.counts.refused.fetch_add(1, Relaxed);
+            let body = Json(json!({ "status": refusal.to_string() }));
+            (StatusCode::UNAUTHORIZED, timestamp, [(header::WWW_AUTHENTICATE, "Hawk")], body).into_response()
+        }
+    }
+}
+
+impl Door {
+    fn admit(&self, request: &Request, uid: &str, rest: &str, now: Millis) -> Result<(), Refusal> {
+        let hawk =
+            HawkHeader::parse(text(request.headers(), &header::AUTHORIZATION).ok_or(InvalidHawk::Scheme)?)?;
+        let ticket = self.keys.open(&hawk.id)?;
+        if rest != "info/collections" && ticket.is_over(now) {
+            return Err(Refusal::Over);
+        }
+        let host = text(request.headers(), &header::HOST).and_then(|host| host.parse::<Authority>().ok());
+        let host = host.ok_or(InvalidHawk::Missing)?;
+        let signed = HawkRequest {
+            method: request.method().as_str(),
+            target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
+            host: host.host(),
+            port: host.port_u16().unwrap_or(80),
+        };
+        let is_signed = hawk.is_signed(&self.keys.hawk_key(&hawk.id, &ticket), signed);
+        if !is_signed || !is_recent(&hawk.ts, now) {
+            return Err(Refusal::Mac);
+        }
+        if ticket.uid.to_string() == uid { Ok(()) } else { Err(Refusal::Uid) }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn is_recent(ts: &str, now: Millis) -> bool {
+    ts.parse::<i64>().is_ok_and(|ts| ts.abs_diff(now.seconds()) <= SKEW_SECONDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticket::tests::VECTORS;
+    use axum::body::Body;
+
+    const NOW: Millis = Millis::new(1_700_000_000_000);
+
+    fn door() -> Door {
+        Door { keys: TicketKeys::new("secret0"), now: Arc::new(|| NOW), counts: Arc::default() }
+    }
+
+    fn signed(id: &str, key: &str, target: &str, ts: i64) -> Request {
+        let request = HawkRequest { method: "GET", target, host: "example.com", port: 80 };
+        let authorization = HawkHeader::sign(id, key, ts, "abcdef", request).to_string();
+        let builder = Request::builder().uri(target).header("host", "example.com");
+        builder.header("authorization", authorization).body(Body::empty()).expect("a request")
+    }
+
+    #[test]
+    fn a_signed_request_for_ones_own_data_is_let_in() {
+        for (id, key) in VECTORS {
+            let request = signed(id, key, "/1.5/42/storage/tabs?full=1", NOW.seconds());
+            assert_eq!(door().admit(&request, "42", "storage/tabs", NOW), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_token_that_has_ended_still_learns_the_collections() {
+        let (id, key) = VECTORS[0];
+        let late = Millis::new(1_700_003_600_000);
+        let tabs = signed(id, key, "/1.5/42/storage/tabs", late.seconds());
+        assert_eq!(door().admit(&tabs, "42", "storage/tabs", late), Err(Refusal::Over));
+        let collections = signed(id, key, "/1.5/42/info/collections", late.seconds());
+        assert_eq!(door().admit(&collections, "42", "info/collections", late), Ok(()));
+    }
+
+    #[test]
+    fn anothers_data_another_path_and_another_year_are_refused() {
+        let (id, key) = VECTORS[0];
+        let target = "/1.5/42/info/collections";
+        let at = |request: &Request, uid: &str| door().admit(request, uid, "info/collections", NOW);
+        assert_eq!(at(&signed(id, key, target, NOW.seconds()), "43"), Err(Refusal::Uid));
+        assert_eq!(at(&signed(id, key, target, NOW.seconds() - 366 * 86_400), "42"), Err(Refusal::Mac));
+        assert_eq!(at(&signed(id, "a key", target, NOW.seconds()), "42"), Err(Refusal::Mac));
+        assert_eq!(at(&signed("AAAA", key, target, NOW.seconds()), "42"), Err(InvalidTicket::Shape.into()));
+        let unsigned = Request::builder().uri(target).body(Body::empty()).expect("a request");
+        assert_eq!(at(&unsigned, "42"), Err(InvalidHawk::Scheme.into()));
+    }
+}
