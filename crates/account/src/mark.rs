@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// How far into the future a change time may lie before it is taken for a wrong clock.
-const FUTURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+const FUTURE_TOLERANCE: Duration = Duration::from_mins(5);
 
 /// An account's high-water mark: the highest change time that ended grants. It only rises.
 ///
