@@ -1,0 +1,251 @@
+use crate::error::{other_side, with_causes};
+use crate::{Answer, CannotBuild, OutboundError};
+use bytes::BytesMut;
+use http::{HeaderName, HeaderValue, header};
+use serde::Serialize;
+use std::time::Duration;
+use url::Url;
+
+const USER_AGENT: &str = concat!("highwater/", env!("CARGO_PKG_VERSION"));
+
+/// How patient a client is, and how much it takes.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long the whole exchange may take, to the last byte of the answer.
+    pub deadline: Duration,
+    /// The most bytes of an answer's body that are read.
+    pub max_answer: usize,
+    /// A forward proxy for everything. Variables of the environment are not looked at.
+    pub proxy: Option<Url>,
+}
+
+impl Default for Manners {
+    /// 3 s to connect, 10 s in all, 64 KiB, no proxy.
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            deadline: Duration::from_secs(10),
+            max_answer: 64 * 1024,
+            proxy: None,
+        }
+    }
+}
+
+/// A pooled HTTP client. Cloning it shares the pool.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    max_answer: usize,
+}
+
+impl Client {
+    /// A client for addresses that the operator configured (identity providers, nodes, queues): they may be private.
+    /// Never hand it an address that an outsider chose.
+    pub fn for_operator_addresses(manners: &Manners) -> Result<Self, CannotBuild> {
+        let http = match builder(manners)?.build() {
+            Ok(http) => http,
+            // A machine without any certificate authorities can still talk plain HTTP to its own network.
+            Err(error) if no_authorities(&error) => {
+                tracing::warn!("this system has no certificate authorities: HTTPS to others will fail");
+                builder(manners)?.tls_certs_only([]).build().map_err(|error| cannot_build(&error))?
+            }
+            Err(error) => return Err(cannot_build(&error)),
+        };
+        Ok(Self { http, max_answer: manners.max_answer })
+    }
+
+    /// A GET.
+    pub fn get(&self, url: &Url) -> Request {
+        self.request(url, self.http.get(url.clone()))
+    }
+
+    /// A POST with a JSON body.
+    pub fn post_json<B: Serialize + ?Sized>(&self, url: &Url, body: &B) -> Request {
+        self.request(url, self.http.post(url.clone()).json(body))
+    }
+
+    fn request(&self, url: &Url, http: reqwest::RequestBuilder) -> Request {
+        Request { max_answer: self.max_answer, to: other_side(url), http }
+    }
+}
+
+/// A request about to be sent.
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request {
+    max_answer: usize,
+    to: String,
+    http: reqwest::RequestBuilder,
+}
+
+impl Request {
+    /// Adds a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.http = self.http.header(name, value);
+        self
+    }
+
+    /// Asks for JSON.
+    pub fn accept_json(self) -> Self {
+        self.header(header::ACCEPT, HeaderValue::from_static("application/json"))
+    }
+
+    /// Sends it and reads the whole answer, whatever its status. See [`Answer::success`].
+    pub async fn send(self) -> Result<Answer, OutboundError> {
+        let Self { max_answer: limit, to, http } = self;
+        let failed = |error| OutboundError::from_reqwest(to.clone(), error);
+        let mut response = http.send().await.map_err(failed)?;
+        let too_large = || OutboundError::TooLarge { to: to.clone(), limit };
+        if response.content_length().is_some_and(|announced| announced > limit as u64) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        Ok(Answer { to, status, headers, body: body.freeze() })
+    }
+}
+
+fn builder(manners: &Manners) -> Result<reqwest::ClientBuilder, CannotBuild> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that builds HTTP clients")]
+    let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(manners.connect_timeout)
+        .timeout(manners.deadline)
+        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_max_idle_per_host(32)
+        .tcp_nodelay(true);
+    Ok(match &manners.proxy {
+        Some(proxy) => {
+            builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|error| cannot_build(&error))?)
+        }
+        None => builder.no_proxy(),
+    })
+}
+
+fn no_authorities(error: &reqwest::Error) -> bool {
+    with_causes(error).contains("No CA certificates")
+}
+
+fn cannot_build(error: &reqwest::Error) -> CannotBuild {
+    CannotBuild { detail: with_causes(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StatusCode;
+    use wiremock::matchers::{any, body_json, header_regex, method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    fn client(manners: &Manners) -> Client {
+        Client::for_operator_addresses(manners).expect("a client")
+    }
+
+    async fn server(answer: ResponseTemplate) -> (MockServer, Url) {
+        let server = MockServer::start().await;
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let url = server.uri().parse().expect("a URL");
+        (server, url)
+    }
+
+    #[tokio::test]
+    async fn it_says_who_it_is_and_reads_json() {
+        let server = MockServer::start().await;
+        Mock::given(method("POST"))
+            .and(path("/v1/verify"))
+            .and(body_json(serde_json::json!({"token": "t"})))
+            .and(header_regex("user-agent", r"^highwater/\d+\.\d+\.\d+$"))
+            .and(header_regex("accept", "^application/json$"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(["fine"]))
+            .mount(&server)
+            .await;
+        let url = format!("{}/v1/verify", server.uri()).parse().expect("a URL");
+        let request = client(&Manners::default()).post_json(&url, &serde_json::json!({"token": "t"}));
+        let answer = request.accept_json().send().await.and_then(Answer::success).expect("an answer");
+        assert_eq!(answer.json::<Vec<String>>().expect("JSON"), ["fine"]);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let (server, url) = server(ResponseTemplate::new(302).insert_header("location", "/elsewhere")).await;
+        let answer = client(&Manners::default()).get(&url).send().await.expect("an answer");
+        assert_eq!(answer.success().expect_err("no success").status(), Some(StatusCode::FOUND));
+        assert_eq!(server.received_requests().await.expect("recorded").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_its_limit_and_no_further() {
+        let (_server, url) = server(ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 101])).await;
+        let limited = |max_answer| client(&Manners { max_answer, ..Manners::default() });
+        assert_eq!(limited(101).get(&url).send().await.expect("an answer").body().len(), 101);
+        let error = limited(100).get(&url).send().await.expect_err("too large");
+        assert!(matches!(error, OutboundError::TooLarge { limit: 100, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_without_a_length_is_cut_off() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound")).parse().expect("a URL");
+        let endless = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            while stream.write_all(b"4\r\nabcd\r\n").await.is_ok() {}
+        };
+        let client = client(&Manners::default());
+        tokio::select! {
+            () = endless => panic!("the client must have gone first"),
+            result = client.get(&url).send() => {
+                assert!(matches!(result, Err(OutboundError::TooLarge { .. })), "{result:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_went_wrong_has_a_name_and_tells_no_secret() {
+        let (_server, url) = server(ResponseTemplate::new(200).set_delay(Duration::from_mins(1))).await;
+        let secret = url.join("/path?secret=s3cret").expect("a URL");
+        let hasty = client(&Manners { deadline: Duration::from_millis(50), ..Manners::default() });
+        let error = hasty.get(&secret).send().await.expect_err("no answer");
+        assert!(matches!(error, OutboundError::Timeout { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let nobody: Url =
+            format!("http://{}/?s3cret", listener.local_addr().expect("bound")).parse().expect("a URL");
+        drop(listener);
+        let error = hasty.get(&nobody).send().await.expect_err("nobody there");
+        assert!(matches!(error, OutboundError::Connect { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_body_is_told_by_its_place_not_its_text() {
+        let (_server, url) =
+            server(ResponseTemplate::new(200).set_body_string(r#"{"token":"s3cret"}"#)).await;
+        let answer = client(&Manners::default()).get(&url).send().await.expect("an answer");
+        let error = answer.json::<Vec<u8>>().expect_err("not an array");
+        assert!(matches!(error, OutboundError::Unreadable { .. }));
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn retry_after_is_read_in_seconds_and_bounded() {
+        for (value, read) in [("7", Some(7)), ("999999", Some(3600)), ("-1", None), ("soon", None)] {
+            let (_server, url) = server(ResponseTemplate::new(503).insert_header("retry-after", value)).await;
+            let answer = client(&Manners::default()).get(&url).send().await.expect("an answer");
+            let error = answer.success().expect_err("no success");
+            assert_eq!(error.retry_after(), read.map(Duration::from_secs), "{value}");
+        }
+    }
+}
