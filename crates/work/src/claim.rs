@@ -31,11 +31,11 @@ impl Pace {
 
 /// A worker's loop: work while there is work, then wait for a signal or the next poll; after a failure back off.
 /// Ends at the soft stop, between two turns.
-pub async fn work_through(
+pub async fn work_through<F: Future<Output = Tick> + Send>(
     stop: CancellationToken,
     mut wake: watch::Receiver<u64>,
     pace: Pace,
-    mut turn: impl AsyncFnMut() -> Tick,
+    mut turn: impl FnMut() -> F + Send,
 ) {
     let mut failures = 0_u32;
     let mut turns = 0_u32;
@@ -76,6 +76,7 @@ fn jittered(wait: Duration, turn: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::ready;
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
@@ -84,12 +85,12 @@ mod tests {
         let (_wake, woken) = watch::channel(0);
         let began = Instant::now();
         let mut looks = Vec::new();
-        work_through(stop.clone(), woken, Pace::every(Duration::from_secs(10)), async || {
+        work_through(stop.clone(), woken, Pace::every(Duration::from_secs(10)), || {
             looks.push(began.elapsed());
             if looks.len() == 5 {
                 stop.cancel();
             }
-            if looks.len() < 4 { Tick::More } else { Tick::Idle }
+            ready(if looks.len() < 4 { Tick::More } else { Tick::Idle })
         })
         .await;
         assert_eq!(looks[3], Duration::ZERO);
@@ -102,13 +103,13 @@ mod tests {
         let (wake, woken) = watch::channel(0);
         let began = Instant::now();
         let mut looks = 0;
-        work_through(stop.clone(), woken, Pace::every(Duration::from_mins(1)), async || {
+        work_through(stop.clone(), woken, Pace::every(Duration::from_mins(1)), || {
             looks += 1;
             wake.send_modify(|count| *count += 1);
             if looks == 3 {
                 stop.cancel();
             }
-            Tick::Idle
+            ready(Tick::Idle)
         })
         .await;
         assert!(began.elapsed() < Duration::from_secs(1));
@@ -119,12 +120,12 @@ mod tests {
         let stop = CancellationToken::new();
         let (_wake, woken) = watch::channel(0);
         let mut looks = Vec::new();
-        work_through(stop.clone(), woken, Pace::every(Duration::from_millis(1)), async || {
+        work_through(stop.clone(), woken, Pace::every(Duration::from_millis(1)), || {
             looks.push(Instant::now());
             if looks.len() == 14 {
                 stop.cancel();
             }
-            Tick::Failed
+            ready(Tick::Failed)
         })
         .await;
         let waits: Vec<_> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();

@@ -1,0 +1,190 @@
+//! Junk is kept with its reason, so that nothing is lost and the line moves on.
+
+use crate::apply::{Ledger, SourceId};
+use account::Millis;
+use serde::{Deserialize, Serialize};
+use store::{Operation, Row, StoreError, Tx};
+use utoipa::ToSchema;
+
+/// What is kept of a body; no source sends more.
+const LARGEST_BODY: usize = 256 * 1024;
+
+store::statements! {
+    static BURY = both(
+        "insert into dead_letters (source, message_id, reason, detail, body, received_at) values ($1, $2, $3, $4, $5, $6)
+         on conflict (source, message_id) do nothing");
+    static LIST = both(
+        "select id, source, message_id, reason, detail, body, received_at from dead_letters
+         where id > $1 order by id limit $2");
+    static SHOW = both(
+        "select id, source, message_id, reason, detail, body, received_at from dead_letters where id = $1");
+    static DROP = both("delete from dead_letters where id = $1");
+    static COUNT = both("select count(*) from dead_letters");
+}
+
+/// A message that could not be understood, or not be accepted.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Where it came from.
+    pub source: SourceId,
+    /// What the source calls it.
+    pub message_id: String,
+    /// Why, in a word that can be counted.
+    pub reason: &'static str,
+    /// Why, for people.
+    pub detail: String,
+    /// The message itself, as it came.
+    pub body: Vec<u8>,
+}
+
+/// A dead letter as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeptLetter {
+    /// Its number.
+    pub id: i64,
+    /// Where it came from.
+    pub source: String,
+    /// What the source calls it.
+    pub message_id: String,
+    /// Why, in a word.
+    pub reason: String,
+    /// Why, for people.
+    pub detail: String,
+    /// The message: as text where it is UTF-8, what is not being replaced.
+    pub body: String,
+    /// Milliseconds since the epoch.
+    #[schema(value_type = i64)]
+    pub received_at: Millis,
+    /// The message as it came.
+    #[serde(skip)]
+    pub raw: Vec<u8>,
+}
+
+impl Ledger {
+    /// Keeps dead letters. When this returns they are committed; the same message is kept once.
+    pub async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), crate::LedgerError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        for letter in &letters {
+            let labels =
+                [("source", letter.source.as_str().to_owned()), ("reason", letter.reason.to_owned())];
+            metrics::counter!("ledger.dead_letters", &labels).increment(1);
+        }
+        Ok(self.store.run(Bury { letters, now: self.store.clock().now() }).await?)
+    }
+
+    /// Dead letters with a number above `after`, oldest first.
+    pub async fn dead_letters(&self, after: i64, limit: i64) -> Result<Vec<KeptLetter>, StoreError> {
+        self.store.scan(List { after, limit }).await
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, id: i64) -> Result<Option<KeptLetter>, StoreError> {
+        self.store.scan(Show(id)).await
+    }
+
+    /// Drops one dead letter; false when there is none of that number.
+    pub async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError> {
+        self.store.run(Drop(id)).await
+    }
+
+    /// How many dead letters there are.
+    pub async fn count_dead_letters(&self) -> Result<i64, StoreError> {
+        self.store.scan(Count).await
+    }
+}
+
+struct Bury {
+    letters: Vec<DeadLetter>,
+    now: Millis,
+}
+
+impl Operation for Bury {
+    const NAME: &'static str = "dead_letters.bury";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        for letter in &self.letters {
+            let (message_id, detail) = (clean(&letter.message_id, 255), clean(&letter.detail, 2_000));
+            let body = &letter.body[..letter.body.len().min(LARGEST_BODY)];
+            let params = [
+                letter.source.as_str().into(),
+                (&message_id).into(),
+                letter.reason.into(),
+                (&detail).into(),
+                body.into(),
+                self.now.into(),
+            ];
+            tx.execute(&BURY, &params).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Text that every store can hold: no control characters, bounded.
+fn clean(text: &str, limit: usize) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(limit).collect()
+}
+
+fn kept(row: &Row<'_>) -> Result<KeptLetter, StoreError> {
+    let raw = row.bytes(5)?.to_vec();
+    Ok(KeptLetter {
+        id: row.int(0)?,
+        source: row.text(1)?.to_owned(),
+        message_id: row.text(2)?.to_owned(),
+        reason: row.text(3)?.to_owned(),
+        detail: row.text(4)?.to_owned(),
+        body: String::from_utf8_lossy(&raw).into_owned(),
+        received_at: Millis::new(row.int(6)?),
+        raw,
+    })
+}
+
+struct List {
+    after: i64,
+    limit: i64,
+}
+
+impl Operation for List {
+    const NAME: &'static str = "dead_letters.list";
+    type Output = Vec<KeptLetter>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        tx.query(&LIST, &[self.after.into(), self.limit.into()], kept).await
+    }
+}
+
+struct Show(i64);
+
+impl Operation for Show {
+    const NAME: &'static str = "dead_letters.show";
+    type Output = Option<KeptLetter>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        tx.query_opt(&SHOW, &[self.0.into()], kept).await
+    }
+}
+
+struct Drop(i64);
+
+impl Operation for Drop {
+    const NAME: &'static str = "dead_letters.drop";
+    type Output = bool;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        Ok(tx.execute(&DROP, &[self.0.into()]).await? == 1)
+    }
+}
+
+struct Count;
+
+impl Operation for Count {
+    const NAME: &'static str = "dead_letters.count";
+    type Output = i64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+        tx.query_one(&COUNT, &[], |row| row.int(0)).await
+    }
+}

@@ -1,0 +1,263 @@
+//! The feed: every committed event once, in one order, for every node.
+
+use crate::effects::{account_of, change_of};
+use crate::{Ledger, Worker};
+use account::{AccountId, Change, Mark, Millis, State};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use store::{Engine, Operation, Row, Store, StoreError, Tx};
+use tokio::sync::watch;
+use work::{Pace, Tick, work_through};
+
+/// Signalled when there is something new to read.
+pub(crate) const TOPIC: &str = "ledger.feed";
+const PAGE: i64 = 500;
+/// How long a tailer waits for a signal before it looks by itself.
+const POLL: Duration = Duration::from_secs(1);
+
+store::statements! {
+    static HEAD = both("select epoch, heartbeat_at, coalesce((select max(position) from events), 0),
+                        coalesce((select min(position) from events), 1) from feed");
+    static AFTER = both(
+        "select idp, subject, position, version, at, received_at, source, change, mark, state from events
+         where position > $1 order by position limit $2");
+    static BEAT = both("update feed set heartbeat_at = {greatest}(heartbeat_at, $1)");
+}
+
+/// A place in the feed. A restore from a backup begins a new epoch, and readers start over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Which life of the store.
+    pub epoch: String,
+    /// The position of the last event read; 0 is before the first.
+    pub position: i64,
+}
+
+/// An event of the feed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedEvent {
+    /// Dense, rising by one.
+    pub position: i64,
+    /// Whose account.
+    pub account: AccountId,
+    /// The event's number in the account's life.
+    pub version: i64,
+    /// Its change time.
+    pub at: Millis,
+    /// When Highwater took it in.
+    pub received_at: Millis,
+    /// Who told.
+    pub source: String,
+    /// What happened.
+    pub change: Change,
+    /// The account's mark after it.
+    pub mark: Mark,
+    /// Its state after it.
+    pub state: State,
+}
+
+/// A stretch of the feed.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The events, in order; none when there is nothing new.
+    pub events: Vec<FeedEvent>,
+    /// Where to go on.
+    pub next: Cursor,
+    /// The heartbeat read back in the same view: the feed is known to be complete up to about this time.
+    pub heartbeat_at: Millis,
+    /// Whether there is more right now.
+    pub more: bool,
+}
+
+/// Why a cursor cannot be followed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cursor is from another life of the store: start over from the head.
+    #[error("the cursor is from another epoch of the feed: start over")]
+    OtherEpoch,
+    /// What comes after the cursor has been dropped by retention: start over from the head.
+    #[error("what follows the cursor is kept no longer: start over")]
+    TooOld,
+}
+
+/// The feed of a ledger.
+#[derive(Clone)]
+pub struct Feed {
+    store: Store,
+}
+
+impl Feed {
+    /// The feed in that store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The end of the feed: what comes after it is new.
+    pub async fn head(&self) -> Result<Cursor, StoreError> {
+        let head = self.store.scan(ReadHead).await?;
+        Ok(Cursor { epoch: head.epoch, position: head.last })
+    }
+
+    /// The beginning of what is kept.
+    pub async fn start(&self) -> Result<Cursor, StoreError> {
+        let head = self.store.scan(ReadHead).await?;
+        Ok(Cursor { epoch: head.epoch, position: head.first - 1 })
+    }
+
+    /// What comes after a cursor, up to a page.
+    pub async fn after(&self, cursor: &Cursor) -> Result<Page, FeedError> {
+        let (head, events) = self.store.scan(ReadAfter { position: cursor.position }).await?;
+        if head.epoch != cursor.epoch {
+            return Err(FeedError::OtherEpoch);
+        }
+        if head.first > cursor.position + 1 {
+            return Err(FeedError::TooOld);
+        }
+        let position = events.last().map_or(cursor.position, |event| event.position);
+        let more = position < head.last;
+        let next = Cursor { epoch: head.epoch, position };
+        Ok(Page { events, next, heartbeat_at: head.heartbeat_at, more })
+    }
+
+    /// Follows the feed from a cursor.
+    pub fn tail(&self, from: Cursor) -> Tail {
+        Tail {
+            news: self.store.signals().listen(TOPIC),
+            feed: self.clone(),
+            cursor: from,
+            look_at_once: true,
+        }
+    }
+}
+
+/// A reader that follows the feed. Dropped and made again from its cursor, it goes on where it was.
+pub struct Tail {
+    feed: Feed,
+    cursor: Cursor,
+    news: watch::Receiver<u64>,
+    look_at_once: bool,
+}
+
+impl Tail {
+    /// Where it is: everything up to here was handed over.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// The next page. Waits for a signal, but no longer than about a second: a page without events tells its
+    /// reader how fresh the feed is. After an error, call again; the cursor has not moved.
+    pub async fn next(&mut self) -> Result<Page, FeedError> {
+        if !self.look_at_once {
+            drop(tokio::time::timeout(POLL, self.news.changed()).await);
+        }
+        self.news.mark_unchanged();
+        self.look_at_once = false;
+        let page = self.feed.after(&self.cursor).await?;
+        self.cursor = page.next.clone();
+        self.look_at_once = page.more;
+        Ok(page)
+    }
+}
+
+impl Ledger {
+    /// The feed of this ledger.
+    pub fn feed(&self) -> Feed {
+        Feed::new(self.store.clone())
+    }
+
+    /// The worker that writes the heartbeat which proves that the feed moves. On SQLite, where reader and writer are
+    /// one process, it beats seldom, to spare the disk.
+    pub fn heartbeat_worker(&self) -> Worker {
+        let ledger = self.clone();
+        let pace = match self.store.engine() {
+            Engine::Sqlite => Duration::from_secs(10),
+            Engine::Postgres => Duration::from_secs(1),
+        };
+        Worker::new("ledger.heartbeat", None, move |stop| {
+            let never = watch::channel(0).1;
+            work_through(stop, never, Pace::every(pace), move || ledger.clone().beat())
+        })
+    }
+
+    /// One heartbeat.
+    pub async fn beat(self) -> Tick {
+        match self.store.run(Beat(self.store.clock().now())).await {
+            Ok(()) => Tick::Idle,
+            Err(_) => Tick::Failed,
+        }
+    }
+}
+
+struct Head {
+    epoch: String,
+    heartbeat_at: Millis,
+    last: i64,
+    first: i64,
+}
+
+async fn read_head(tx: &mut Tx<'_>) -> Result<Head, StoreError> {
+    tx.query_one(&HEAD, &[], |row| {
+        Ok(Head {
+            epoch: row.text(0)?.to_owned(),
+            heartbeat_at: Millis::new(row.int(1)?),
+            last: row.int(2)?,
+            first: row.int(3)?,
+        })
+    })
+    .await
+}
+
+struct ReadHead;
+
+impl Operation for ReadHead {
+    const NAME: &'static str = "feed.head";
+    type Output = Head;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Head, StoreError> {
+        read_head(tx).await
+    }
+}
+
+struct ReadAfter {
+    position: i64,
+}
+
+impl Operation for ReadAfter {
+    const NAME: &'static str = "feed.after";
+    type Output = (Head, Vec<FeedEvent>);
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        // The events first: then the head, read in the same or a later view, is never behind them.
+        let events = tx.query(&AFTER, &[self.position.into(), PAGE.into()], feed_event).await?;
+        Ok((read_head(tx).await?, events))
+    }
+}
+
+fn feed_event(row: &Row<'_>) -> Result<FeedEvent, StoreError> {
+    Ok(FeedEvent {
+        account: account_of(row)?,
+        position: row.int(2)?,
+        version: row.int(3)?,
+        at: Millis::new(row.int(4)?),
+        received_at: Millis::new(row.int(5)?),
+        source: row.text(6)?.to_owned(),
+        change: change_of(row.text(7)?)?,
+        mark: Mark::at(Millis::new(row.int(8)?)),
+        state: State::from_code(row.int(9)?),
+    })
+}
+
+struct Beat(Millis);
+
+impl Operation for Beat {
+    const NAME: &'static str = "feed.beat";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        tx.execute(&BEAT, &[self.0.into()]).await.map(drop)
+    }
+}

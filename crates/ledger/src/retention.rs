@@ -1,0 +1,124 @@
+//! What is kept, and for how long. Old rows go in small chunks, so that nobody waits for them.
+
+use crate::{Ledger, Worker};
+use account::Millis;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use store::{Operation, Sql, StoreError, Tx};
+use tokio::sync::watch;
+use work::{Pace, Tick, work_through};
+
+const CHUNK: i64 = 500;
+const PACE: Pace = Pace::every(Duration::from_hours(1));
+/// Receipts are what makes a redelivered message harmless; no queue keeps one longer.
+const LEAST_RECEIPT_DAYS: u32 = 30;
+
+store::statements! {
+    static RECEIPTS = per_engine {
+        sqlite: "delete from receipts where rowid in (select rowid from receipts where received_at < $1 limit $2)",
+        postgres: "delete from receipts where ctid = any (array(select ctid from receipts where received_at < $1 limit $2))",
+    };
+    // The last event stays, so that positions go on from it; one with an effect outstanding stays too.
+    static EVENTS = per_engine {
+        sqlite:
+            "delete from events where position in (select position from events v where v.received_at < $1
+               and v.position < (select max(position) from events)
+               and not exists (select 1 from effects e where e.state = 0 and e.idp = v.idp and e.subject = v.subject
+                 and e.version = v.version)
+               order by position limit $2)",
+        postgres:
+            "delete from events where position in (select position from events v where v.received_at < $1
+               and v.position < (select max(position) from events)
+               and not exists (select 1 from effects e where e.state = 0 and e.idp = v.idp and e.subject = v.subject
+                 and e.version = v.version)
+               order by position limit $2)",
+    };
+    static EFFECTS = per_engine {
+        sqlite:
+            "delete from effects where rowid in (select rowid from effects e where e.state = 1 and e.next_attempt_at < $1 limit $2)",
+        postgres:
+            "delete from effects where ctid = any (array(select ctid from effects where state = 1 and next_attempt_at < $1 limit $2))",
+    };
+    static TOMBSTONES = per_engine {
+        sqlite: "delete from tombstones where rowid in (select rowid from tombstones where expires_at < $1 limit $2)",
+        postgres: "delete from tombstones where ctid = any (array(select ctid from tombstones where expires_at < $1 limit $2))",
+    };
+    // A deleted account is forgotten when none of its events is kept any more; its tombstone remains.
+    static ACCOUNTS = per_engine {
+        sqlite:
+            "delete from accounts where rowid in (select rowid from accounts a where a.state = 2 and a.updated_at < $1
+               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject) limit $2)",
+        postgres:
+            "delete from accounts where ctid = any (array(select ctid from accounts a where a.state = 2 and a.updated_at < $1
+               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject) limit $2))",
+    };
+}
+
+/// How long things are kept, in days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Events, and with them how far back a reader of the feed may have fallen.
+    pub events_days: u32,
+    /// Receipts of messages; at least 30.
+    pub receipts_days: u32,
+    /// Rows of deleted accounts.
+    pub deleted_accounts_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { events_days: 90, receipts_days: 35, deleted_accounts_days: 100 }
+    }
+}
+
+impl Ledger {
+    /// The worker that drops what is too old.
+    pub fn retention_worker(&self, retention: Retention) -> Worker {
+        let ledger = self.clone();
+        Worker::new("ledger.retention", None, move |stop| {
+            let never = watch::channel(0).1;
+            work_through(stop, never, PACE, move || ledger.clone().drop_old(retention))
+        })
+    }
+
+    /// One turn: drops a chunk of each kind; says whether there is more.
+    pub async fn drop_old(self, retention: Retention) -> Tick {
+        let now = self.store.clock().now();
+        let before = |days: u32| now.minus(Duration::from_hours(24 * u64::from(days)));
+        let chores: [(&'static Sql, Millis); 5] = [
+            (&RECEIPTS, before(retention.receipts_days.max(LEAST_RECEIPT_DAYS))),
+            (&EVENTS, before(retention.events_days)),
+            (&EFFECTS, before(retention.events_days)),
+            (&ACCOUNTS, before(retention.deleted_accounts_days)),
+            (&TOMBSTONES, now),
+        ];
+        let mut tick = Tick::Idle;
+        for (sql, before) in chores {
+            match self.store.run(DropChunk { sql, before }).await {
+                Ok(dropped) if dropped >= CHUNK.unsigned_abs() => tick = Tick::More,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "old rows could not be dropped");
+                    return Tick::Failed;
+                }
+            }
+        }
+        tick
+    }
+}
+
+struct DropChunk {
+    sql: &'static Sql,
+    before: Millis,
+}
+
+impl Operation for DropChunk {
+    const NAME: &'static str = "ledger.retention";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = u64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        tx.execute(self.sql, &[self.before.into(), CHUNK.into()]).await
+    }
+}

@@ -1,0 +1,95 @@
+use store::Migration;
+
+/// The ledger's tables.
+pub static MIGRATIONS: &[Migration] = &[
+    Migration::both(
+        "ledger 0001 accounts",
+        "create table accounts (
+            idp varchar(64) not null,
+            subject varchar(255) not null,
+            version bigint not null,        -- of its latest event; rises by one
+            mark bigint not null,           -- ms; whatever was granted at or below it is refused
+            credential_at bigint not null,  -- ms; the latest change of its password
+            state smallint not null,        -- 0 active, 1 disabled, 2 deleted
+            state_at bigint not null,       -- ms; the event time of the change that set the state
+            first_seen_at bigint not null,
+            updated_at bigint not null,
+            primary key (idp, subject)
+        );
+        create index accounts_state on accounts (state, updated_at);",
+    ),
+    Migration::per_engine(
+        "ledger 0002 events",
+        // SQLite has one writer: its commits are in the order of its inserts, so the row's number is its position.
+        "create table events (
+            position integer primary key autoincrement,
+            idp text not null, subject text not null, version bigint not null,
+            kind text not null, at bigint not null, received_at bigint not null,
+            source text not null, change text not null, mark bigint not null, state smallint not null
+        );
+        create unique index events_account on events (idp, subject, version);
+        create table feed (epoch text not null, heartbeat_at bigint not null);
+        insert into feed values (lower(hex(randomblob(16))), 0);",
+        // PostgreSQL commits in any order: a position is given after the commit, by whoever holds the feed's row.
+        "create table events (
+            id bigint generated always as identity primary key,
+            position bigint,
+            idp varchar(64) not null, subject varchar(255) not null, version bigint not null,
+            kind varchar(32) not null, at bigint not null, received_at bigint not null,
+            source varchar(64) not null, change text not null, mark bigint not null, state smallint not null
+        );
+        create unique index events_position on events (position) where position is not null;
+        create index events_unplaced on events (id) where position is null;
+        create unique index events_account on events (idp, subject, version);
+        create table feed (epoch text not null, heartbeat_at bigint not null);
+        insert into feed values (replace(gen_random_uuid()::text, '-', ''), 0);",
+    ),
+    Migration::both(
+        "ledger 0003 receipts",
+        "create table receipts (
+            source varchar(64) not null,
+            message_id varchar(255) not null,
+            received_at bigint not null,
+            primary key (source, message_id)
+        );
+        create index receipts_age on receipts (received_at);",
+    ),
+    Migration::both(
+        "ledger 0004 effects",
+        "create table capabilities (name varchar(32) primary key);
+        create table effects (
+            idp varchar(64) not null,
+            subject varchar(255) not null,
+            version bigint not null,
+            capability varchar(32) not null,
+            state smallint not null,        -- 0 pending, 1 done
+            attempts integer not null,
+            next_attempt_at bigint not null,
+            error text,
+            primary key (idp, subject, version, capability)
+        );
+        create index effects_pending on effects (capability, next_attempt_at) where state = 0;",
+    ),
+    Migration::both(
+        "ledger 0005 dead letters",
+        "create table dead_letters (
+            id {identity},
+            source varchar(64) not null,
+            message_id varchar(255) not null,
+            reason varchar(64) not null,
+            detail text not null,
+            body {bytes} not null,
+            received_at bigint not null
+        );
+        create unique index dead_letters_message on dead_letters (source, message_id);",
+    ),
+    Migration::both(
+        "ledger 0006 tombstones",
+        "create table tombstones (
+            account char(64) primary key,   -- a keyed hash: the account itself is forgotten
+            deleted_at bigint not null,
+            expires_at bigint not null
+        );
+        create index tombstones_expiry on tombstones (expires_at);",
+    ),
+];
