@@ -39,25 +39,22 @@ impl Answer {
         Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
     }
 
-    /// Itself if it is one of success (2xx), else the error that says which status came.
+    /// Itself if it is one of success (2xx), else its [`Answer::failure`].
     pub fn success(self) -> Result<Self, OutboundError> {
-        if self.status.is_success() {
-            return Ok(self);
-        }
-        let retry_after = self.retry_after();
-        Err(OutboundError::Status { to: self.to, status: self.status, retry_after })
+        if self.status.is_success() { Ok(self) } else { Err(self.failure()) }
+    }
+
+    /// The error that says which status came.
+    pub fn failure(&self) -> OutboundError {
+        OutboundError::Status { to: self.to.clone(), status: self.status, retry_after: self.retry_after() }
     }
 
     /// The body as JSON of a known shape. The error tells the place, never the text.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, OutboundError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let (kind, line, column) = (error.classify(), error.line(), error.column());
-            self.unreadable(format!("{kind:?} error in its JSON at line {line}, column {column}"))
+            let detail = format!("{kind:?} error in its JSON at line {line}, column {column}");
+            OutboundError::Unreadable { to: self.to.clone(), detail }
         })
-    }
-
-    /// The error for a body that is not what was asked for; `detail` must not carry the body's text.
-    pub fn unreadable(&self, detail: String) -> OutboundError {
-        OutboundError::Unreadable { to: self.to.clone(), detail }
     }
 }

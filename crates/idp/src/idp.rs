@@ -1,0 +1,189 @@
+use crate::ask::{Asking, RETRY_AFTER};
+use crate::fetch::{FetchError, Keys, Pace};
+use crate::{AskError, ConfigError, IdpConfig, KeySet, OpaqueTokens, Told};
+use account::IdpId;
+use arc_swap::Guard;
+use jose::{Compact, Header, Thumbprint};
+use outbound::{Client, Manners};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// One identity provider.
+#[derive(Debug)]
+pub struct Idp {
+    id: IdpId,
+    issuers: Box<[Box<str>]>,
+    account_domain: Box<str>,
+    set_audience: Option<Box<str>>,
+    allow_missing_expiry: bool,
+    opaque_tokens: OpaqueTokens,
+    keys: Keys,
+    keys_refresh: Duration,
+    asking: Option<Asking>,
+}
+
+/// Why a signature is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// It is not of the key it names.
+    #[error("the signature does not verify")]
+    BadSignature,
+    /// It names a key that the identity provider does not have, by a set fetched just now or configured.
+    #[error("the token names a key that the identity provider does not have")]
+    UnknownKey,
+    /// There is no key at all to verify with: none configured, none could be fetched.
+    #[error("no key of the identity provider is known")]
+    NoKeys {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// It names a key that is not known, and the keys cannot be fetched now. Never the token's fault.
+    #[error("the identity provider's keys cannot be fetched now")]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl Idp {
+    /// From its configuration. Touches no network.
+    pub fn new(config: &IdpConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            id: config.id.clone(),
+            issuers: config.issuers.iter().map(|issuer| Box::from(normal(issuer))).collect(),
+            account_domain: Box::from(config.account_domain.as_str()),
+            set_audience: config.set_audience.as_deref().map(Box::from),
+            allow_missing_expiry: config.allow_missing_expiry,
+            opaque_tokens: config.opaque_tokens,
+            keys: keys(config)?,
+            keys_refresh: config.keys_refresh,
+            asking: asking(config)?,
+        })
+    }
+
+    /// The name it has in this house.
+    pub fn id(&self) -> &IdpId {
+        &self.id
+    }
+
+    /// Whether this `iss` is one of its names. Compared byte by byte, but for one trailing slash.
+    pub fn goes_by(&self, issuer: &str) -> bool {
+        self.issuers.iter().any(|known| **known == *normal(issuer))
+    }
+
+    /// Its names, without trailing slashes.
+    pub fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.issuers.iter().map(AsRef::as_ref)
+    }
+
+    /// The domain of its accounts, as in `uid@domain`.
+    pub fn account_domain(&self) -> &str {
+        &self.account_domain
+    }
+
+    /// The `aud` its security event tokens must carry, if it may send any.
+    pub fn set_audience(&self) -> Option<&str> {
+        self.set_audience.as_deref()
+    }
+
+    /// Whether its JWTs may come without `exp`.
+    pub fn allows_missing_expiry(&self) -> bool {
+        self.allow_missing_expiry
+    }
+
+    /// Which tokens that are no JWT it may be asked about.
+    pub fn opaque_tokens(&self) -> OpaqueTokens {
+        if self.asking.is_some() { self.opaque_tokens } else { OpaqueTokens::Refuse }
+    }
+
+    /// Whether it can be asked about tokens.
+    pub fn can_be_asked(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// Its keys as known now. Cheap enough to be called for every request.
+    pub fn keys(&self) -> Guard<Arc<KeySet>> {
+        self.keys.load()
+    }
+
+    /// Verifies the signature of one of its tokens and says which key did it.
+    ///
+    /// Answers at once when the key the token names is known. Otherwise the keys are fetched, by one request for all
+    /// who wait and at most every `unknown_key_refetch_seconds`; a token is called [`SignatureError::UnknownKey`] only
+    /// by a set that was fetched within that time.
+    pub async fn verify_signature(
+        &self,
+        token: &Compact<'_>,
+        header: &Header,
+    ) -> Result<Thumbprint, SignatureError> {
+        if let Ok(known) = self.keys.load().verify(token, header) {
+            return known.map_err(|_| SignatureError::BadSignature);
+        }
+        let fetched = self.keys.refetch().await;
+        let set = self.keys.load();
+        if let Ok(known) = set.verify(token, header) {
+            return known.map_err(|_| SignatureError::BadSignature);
+        }
+        let retry_after =
+            fetched.as_ref().map_or_else(FetchError::retry_after, |()| None).unwrap_or(RETRY_AFTER);
+        Err(match fetched {
+            _ if set.keys().is_empty() => SignatureError::NoKeys { retry_after },
+            Ok(()) => SignatureError::UnknownKey,
+            Err(_) => SignatureError::Unavailable { retry_after },
+        })
+    }
+
+    /// Asks it what a token means (`POST <server>/v1/verify`). For those that [`Idp::can_be_asked`]; others cannot
+    /// tell, which is a refusal.
+    pub async fn ask(&self, token: &str) -> Result<Told, AskError> {
+        match &self.asking {
+            Some(asking) => asking.ask(token).await,
+            None => Err(AskError::Refused),
+        }
+    }
+
+    /// Keeps its keys fresh until told to stop: fetches them at once, then every `keys_refresh_seconds`; sooner after
+    /// a failure. To be run for as long as the process serves.
+    pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        let refresh = async {
+            while self.keys.can_fetch() {
+                let pause = match self.keys.refetch().await {
+                    Ok(()) => self.keys_refresh,
+                    Err(error) => error.retry_after().unwrap_or(RETRY_AFTER).min(self.keys_refresh),
+                };
+                tokio::time::sleep(pause).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = refresh => {}
+        }
+    }
+}
+
+fn keys(config: &IdpConfig) -> Result<Keys, ConfigError> {
+    let keys = Keys::configured(config.configured_keys());
+    let Some(url) = config.jwks_endpoint()? else { return Ok(keys) };
+    let pace = Pace { floor: config.unknown_key_refetch, refresh: config.keys_refresh };
+    Ok(keys.fetched_from(client(config, jose::MAX_SET)?, url, pace, config.id.as_str()))
+}
+
+fn asking(config: &IdpConfig) -> Result<Option<Asking>, ConfigError> {
+    let Some(url) = config.verify_endpoint()? else { return Ok(None) };
+    let client = client(config, Manners::default().max_answer)?;
+    Ok(Some(Asking::new(client, url, config.request_timeout, config.max_in_flight, config.id.as_str())))
+}
+
+fn client(config: &IdpConfig, max_answer: usize) -> Result<Client, ConfigError> {
+    let deadline = config.request_timeout;
+    let connect_timeout = deadline.min(Manners::default().connect_timeout);
+    let manners = Manners { connect_timeout, deadline, max_answer, proxy: config.proxy()? };
+    Ok(Client::for_operator_addresses(&manners)?)
+}
+
+fn normal(issuer: &str) -> &str {
+    issuer.strip_suffix('/').unwrap_or(issuer)
+}

@@ -1,0 +1,26 @@
+//! The client of an identity provider: its keys, and its word on tokens that only it can read.
+//!
+//! An [`Idp`] is one identity provider: its id, the set of issuer names it goes by, the domain its accounts carry, the
+//! keys it signs with, and, where it has one, the endpoint that says what an opaque token means. [`Idps`] are all that
+//! are configured; whoever is not among them is a stranger.
+//!
+//! The keys ([`KeySet`]) are those configured plus those fetched from its JWKS, refreshed in the background by
+//! [`Idp::keep_fresh`]. The last good set stays in use while the identity provider cannot be reached. A token that
+//! names an unknown key makes them be fetched again, by one request for all who wait and not more often than
+//! configured.
+//!
+//! Trouble on the way to the identity provider is never the token's fault: it is told apart from a refusal by its
+//! type ([`SignatureError::Unavailable`], [`AskError::Unavailable`]), so that it can become a 503 and never a 401.
+
+mod ask;
+mod config;
+mod fetch;
+mod idp;
+mod key_set;
+mod registry;
+
+pub use ask::{AskError, Told};
+pub use config::{ConfigError, IdpConfig, OpaqueTokens};
+pub use idp::{Idp, SignatureError};
+pub use key_set::KeySet;
+pub use registry::Idps;
