@@ -1,0 +1,156 @@
+//! Nobody gets an answer on the admin or the service listener without a caller's token; health aside.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use keys::{Caller, Callers, Listener};
+use ledger::Problem;
+use tower::ServiceBuilder;
+
+/// What a token may be allowed on each listener.
+pub(crate) const fn scopes(listener: Listener) -> &'static [&'static str] {
+    match listener {
+        Listener::Admin => &["read", "write", "metrics"],
+        Listener::Service => &["verify", "introspect", "sessions", "watch"],
+    }
+}
+
+/// The scope a request needs on the admin listener (on the service listener the routes know). What changes something needs more than what only looks.
+fn needed(request: &Request) -> &'static str {
+    match *request.method() {
+        Method::GET | Method::HEAD if request.uri().path() == "/metrics" => "metrics",
+        Method::GET | Method::HEAD => "read",
+        _ => "write",
+    }
+}
+
+/// Whose tokens are asked for, and where.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    callers: Callers,
+    listener: Listener,
+}
+
+impl Guard {
+    pub(crate) fn new(callers: Callers, listener: Listener) -> Self {
+        Self { callers, listener }
+    }
+
+    /// Stands before all routes, known ones and unknown ones. The caller is put into the request for the routes.
+    pub(crate) fn before(self, routes: Router) -> Router {
+        let guarded = ServiceBuilder::new().layer(from_fn_with_state(self, Self::check)).service(routes);
+        Router::new().fallback_service(guarded)
+    }
+
+    async fn check(State(guard): State<Self>, mut request: Request, next: Next) -> Response {
+        let token = bearer(request.headers()).map(str::to_owned);
+        match guard.admit(token, needed(&request)).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                next.run(request).await
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn admit(&self, token: Option<String>, scope: &'static str) -> Result<Caller, Response> {
+        let token = token.ok_or_else(|| unauthorised("a caller's token is needed"))?;
+        let known = self.callers.verify(&token, self.listener).await;
+        let caller = known.map_err(|outage| Problem::from(outage).into_response())?;
+        let caller = caller.map_err(|unknown| unauthorised(&unknown.to_string()))?;
+        if self.listener == Listener::Admin && !caller.may(scope) {
+            Err(forbidden(scope))
+        } else {
+            Ok(caller)
+        }
+    }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 section 2.1; the scheme's case does not matter).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn unauthorised(detail: &str) -> Response {
+    let mut answer = Problem::new(StatusCode::UNAUTHORIZED, "unauthorised", detail).into_response();
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    answer
+}
+
+fn forbidden(scope: &str) -> Response {
+    let detail = format!("the caller's token has no scope `{scope}`");
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::{get, post};
+    use keys::{NewCaller, RootKey};
+    use tower::ServiceExt;
+
+    async fn callers() -> (store::testing::TestStore, Callers) {
+        let test = store::testing::sqlite(&[keys::MIGRATIONS]).await;
+        let callers = Callers::new(test.store.clone(), &RootKey::generate());
+        (test, callers)
+    }
+
+    async fn token(callers: &Callers, listener: Listener, scopes: &[&str]) -> String {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        callers
+            .create(NewCaller { name: "t".into(), listener, scopes, life_seconds: None })
+            .await
+            .expect("made")
+            .0
+    }
+
+    fn routes(callers: &Callers) -> Router {
+        let routes = Router::new().route("/", get(async || "seen")).route("/do", post(async || "done"));
+        Guard::new(callers.clone(), Listener::Admin).before(routes.route("/metrics", get(async || "1")))
+    }
+
+    async fn status(callers: &Callers, method: &str, path: &str, token: Option<&str>) -> u16 {
+        let mut request = axum::http::Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        routes(callers).oneshot(request).await.expect("an answer").status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn nothing_answers_without_a_token_not_even_with_404() {
+        let (_store, callers) = callers().await;
+        for (method, path) in [("GET", "/"), ("POST", "/do"), ("GET", "/nowhere"), ("DELETE", "/")] {
+            assert_eq!(status(&callers, method, path, None).await, 401, "{method} {path}");
+            assert_eq!(status(&callers, method, path, Some("hw_wrong")).await, 401, "{method} {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_on_its_own_listener_only() {
+        let (_store, callers) = callers().await;
+        let admin = token(&callers, Listener::Admin, &[]).await;
+        let service = token(&callers, Listener::Service, &[]).await;
+        assert_eq!(status(&callers, "GET", "/", Some(&admin)).await, 200);
+        assert_eq!(status(&callers, "GET", "/", Some(&service)).await, 401);
+    }
+
+    #[tokio::test]
+    async fn a_scope_lets_in_what_it_names() {
+        let (_store, callers) = callers().await;
+        let reader = token(&callers, Listener::Admin, &["read"]).await;
+        let scraper = token(&callers, Listener::Admin, &["metrics"]).await;
+        for (method, path, of_reader, of_scraper) in
+            [("GET", "/", 200, 403), ("POST", "/do", 403, 403), ("GET", "/metrics", 403, 200)]
+        {
+            assert_eq!(status(&callers, method, path, Some(&reader)).await, of_reader, "{method} {path}");
+            assert_eq!(status(&callers, method, path, Some(&scraper)).await, of_scraper, "{method} {path}");
+        }
+    }
+}

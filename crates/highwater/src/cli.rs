@@ -1,0 +1,177 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Keeps everything that trusts an account in step with that account.
+///
+/// An account event (password changed, account deleted, …) raises the account's high-water mark; whatever was granted
+/// below it is refused, ended or told. `highwater demo` shows it in a few seconds.
+#[derive(Debug, Parser)]
+#[command(name = "highwater", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What goes with every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file; else ./highwater.toml, $XDG_CONFIG_HOME/highwater/highwater.toml or
+    /// /etc/highwater/highwater.toml.
+    #[arg(long, short, global = true, env = "HIGHWATER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, over the file and the environment: --set store.url=sqlite:other.db (repeatable).
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Say more: -v tells what Highwater does, -vv what everything does.
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Print the answer as JSON instead of for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run: the listeners and the workers, until a signal.
+    #[command(after_help = "Example: highwater serve --roles token,ingest,admin")]
+    Serve(ServeOptions),
+    /// Write a configuration with comments and fresh secrets, readable by you alone.
+    #[command(after_help = "Example: highwater init /etc/highwater/highwater.toml")]
+    Init(InitOptions),
+    /// Bring the database's tables up to date. `serve` does so by itself when it starts.
+    #[command(after_help = "Example: highwater migrate --dry-run")]
+    Migrate(MigrateOptions),
+    /// Callers' tokens for the admin and the service listener.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Print a page of the reference: what the handbook is generated from.
+    #[command(hide = true)]
+    Reference {
+        /// Which page.
+        page: ReferencePage,
+    },
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// What this node does; all of it by default.
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', value_enum)]
+    pub(crate) roles: Vec<RoleName>,
+}
+
+/// A role, as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// Exchange tokens.
+    Token,
+    /// Check bearer tokens.
+    Verify,
+    /// Take account events in.
+    Ingest,
+    /// Deliver to relying parties.
+    Deliver,
+    /// Refresh upstream sessions.
+    Refresh,
+    /// Serve operators.
+    Admin,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitOptions {
+    /// Where to write it.
+    #[arg(default_value = "highwater.toml", value_name = "FILE")]
+    pub(crate) path: PathBuf,
+    /// Overwrite a file that is there, and the secrets in it.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Options of `migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateOptions {
+    /// Only tell what would be applied.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What can be done with callers' tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is shown this once and kept as a hash only.
+    #[command(after_help = "Example: highwater token create console --listener admin --days 90")]
+    Create {
+        /// What to call it.
+        name: String,
+        /// The listener it is valid on, and on no other.
+        #[arg(long, value_enum)]
+        listener: ListenerName,
+        /// What it may do there (repeatable); everything by default.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// How many days it lives; for ever by default.
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+    },
+    /// List the tokens: names, listeners, lives; never the tokens themselves.
+    #[command(after_help = "Example: highwater token list --json")]
+    List,
+    /// Revoke a token: it is refused from now on, on every node within two seconds.
+    #[command(after_help = "Example: highwater token revoke 7")]
+    Revoke {
+        /// Its number in the list.
+        id: i64,
+    },
+}
+
+/// A listener that takes tokens, as it is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ListenerName {
+    /// Verify, introspect, sessions.
+    Service,
+    /// The admin API.
+    Admin,
+}
+
+/// The generated pages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReferencePage {
+    /// Every command.
+    Cli,
+    /// Every setting.
+    Configuration,
+    /// The admin API, as OpenAPI 3.1.
+    Openapi,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn without_example(command: &clap::Command, path: &str) -> Vec<String> {
+            if command.has_subcommands() {
+                let inner = command.get_subcommands().filter(|it| !it.is_hide_set());
+                return inner
+                    .flat_map(|it| without_example(it, &format!("{path} {}", it.get_name())))
+                    .collect();
+            }
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if example.contains(&format!("Example: {path}")) { vec![] } else { vec![path.to_owned()] }
+        }
+        assert_eq!(without_example(&Cli::command(), "highwater"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,123 @@
+//! The one way commands do anything: a request to the admin API.
+//!
+//! While a process owns the SQLite file, or where an admin socket is configured, the request goes through that
+//! process's unix socket. Otherwise this process opens the store and asks the same routes itself. So a command, a curl
+//! line and the console can never differ in what they do.
+
+use crate::house::House;
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use ledger::Problem;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use store::StoreError;
+use tokio::net::UnixStream;
+use tower::ServiceExt;
+
+/// The admin API, wherever it runs.
+pub(crate) enum Admin {
+    /// In the process behind this socket.
+    There(PathBuf),
+    /// In this one. The routes hold the store open.
+    Here(Router),
+}
+
+/// A request that was refused, with the reason it was given.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .0.title, .0.detail)]
+pub(crate) struct Refused(pub(crate) Problem);
+
+impl Admin {
+    /// Finds the process that owns the store, or opens the store here.
+    pub(crate) async fn reach(settings: &Settings) -> Result<Self> {
+        let socket = settings.admin_socket();
+        if let Some(socket) = &socket
+            && UnixStream::connect(socket).await.is_ok()
+        {
+            return Ok(Self::There(socket.clone()));
+        }
+        match House::open(settings) {
+            Ok(house) => {
+                house.bring_up_to_date().await?;
+                Ok(Self::Here(house.admin_routes()))
+            }
+            Err(error) => Err(explained(error, socket.as_deref())),
+        }
+    }
+
+    /// Asks with a method and a path, and a body in JSON where there is one.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Value> {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "highwater");
+        let request = match body {
+            Some(body) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(serde_json::to_vec(body)?)),
+            None => request.body(Body::empty()),
+        };
+        self.send(request?).await
+    }
+
+    /// What there is at a path.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        self.ask(Method::GET, path, None::<&()>).await
+    }
+
+    /// Sends a request; an answer that is no success is a [`Refused`].
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Value> {
+        let (status, body) = match self {
+            Self::Here(routes) => taken_apart(routes.clone().oneshot(request).await?).await?,
+            Self::There(socket) => send_there(socket, request).await?,
+        };
+        read(status, &body)
+    }
+}
+
+fn explained(error: anyhow::Error, socket: Option<&Path>) -> anyhow::Error {
+    match (error.downcast_ref::<StoreError>(), socket) {
+        (Some(StoreError::Owned { .. }), Some(socket)) => error.context(format!(
+            "nothing answers on {}; is the other process starting or stopping?",
+            socket.display()
+        )),
+        _ => error,
+    }
+}
+
+async fn send_there(socket: &Path, request: Request<Body>) -> Result<(StatusCode, Vec<u8>)> {
+    let stream = UnixStream::connect(socket).await;
+    let stream = stream.with_context(|| format!("nothing answers on {}", socket.display()))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async move { taken_apart(sender.send_request(request).await?).await };
+    // The connection ends when its one exchange has.
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer.context("the process that owns the store broke off")
+}
+
+async fn taken_apart<B>(answer: axum::http::Response<B>) -> Result<(StatusCode, Vec<u8>)>
+where
+    B: axum::body::HttpBody<Data = axum::body::Bytes>,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let status = answer.status();
+    Ok((status, answer.into_body().collect().await?.to_bytes().to_vec()))
+}
+
+fn read(status: StatusCode, body: &[u8]) -> Result<Value> {
+    if status.is_success() {
+        return if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(body)?) };
+    }
+    match serde_json::from_slice(body) {
+        Ok(problem) => Err(Refused(problem).into()),
+        Err(_) => bail!("the answer was {status}: {}", String::from_utf8_lossy(body)),
+    }
+}

@@ -1,0 +1,5 @@
+//! What each command does: a request or a few, and how its answer is shown.
+
+pub(crate) mod init;
+pub(crate) mod migrate;
+pub(crate) mod token;

@@ -1,0 +1,113 @@
+//! The listeners: sockets, connections, and what every request meets before its route.
+//!
+//! Three TCP listeners (public, service, admin) and the admin's unix socket run the same loop. It bounds what a
+//! stranger can hold on to: the number of connections, the size of headers and bodies, the time the headers take. At
+//! the soft stop it takes no new connection, lets each finish the request it is in, and closes it.
+
+mod cors;
+mod limits;
+mod socket;
+
+pub(crate) use cors::{Cors, CorsSettings};
+pub(crate) use limits::{ConnectionLimits, LimitSettings, bound_requests};
+pub(crate) use socket::Socket;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use work::Lifecycle;
+
+/// How long to wait when no connection can be taken (no file descriptor left): others must end first.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A socket and what answers on it.
+pub(crate) struct Listener {
+    /// Its name, in logs and metrics.
+    pub(crate) name: &'static str,
+    /// The bound socket.
+    pub(crate) socket: Socket,
+    /// The routes.
+    pub(crate) routes: Router,
+    /// What one connection may do.
+    pub(crate) limits: ConnectionLimits,
+}
+
+impl Listener {
+    /// Takes connections until the soft stop.
+    pub(crate) async fn run(self, life: Lifecycle) {
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let builder = Arc::new(builder(&self.limits));
+        let open = metrics::gauge!("listener.connections", "listener" => self.name);
+        let stopping = life.stopping();
+        while let Some((io, place)) = stopping.run_until_cancelled(self.accept(&places)).await {
+            let serving = serve(io, builder.clone(), self.routes.clone(), stopping.clone());
+            let open = open.clone();
+            life.spawn_short(async move {
+                open.increment(1);
+                serving.await;
+                open.decrement(1);
+                drop(place);
+            });
+        }
+        tracing::debug!(listener = self.name, "takes no more connections");
+    }
+
+    /// The next connection, once there is a place for it. Until then it waits in the kernel's queue.
+    async fn accept(&self, places: &Arc<Semaphore>) -> (socket::Stream, tokio::sync::OwnedSemaphorePermit) {
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        loop {
+            match self.socket.accept().await {
+                Ok(stream) => return (stream, place),
+                Err(error) if socket::is_the_peers(&error) => {}
+                Err(error) => {
+                    tracing::warn!(listener = self.name, %error, "no connection can be taken just now");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+}
+
+fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.header_bytes)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout);
+    builder
+}
+
+/// One connection, to its end. A soft stop lets the request it is in finish.
+async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    builder: Arc<Builder<TokioExecutor>>,
+    routes: Router,
+    stopping: CancellationToken,
+) {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(routes)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

@@ -1,0 +1,68 @@
+//! Highwater: keeps everything that trusts an account in step with that account.
+//!
+//! The binary composes the capabilities and nothing else: the command line ([`cli`]), the configuration
+//! ([`settings`]), what stands on one store ([`house`]), the listeners ([`listen`], [`serve`]), the admin API's own part
+//! ([`admin`]), and the commands, each of which is a request to that API ([`client`], [`commands`]).
+
+mod admin;
+mod cli;
+mod client;
+mod commands;
+mod house;
+mod listen;
+mod output;
+mod reference;
+mod roles;
+mod serve;
+mod settings;
+mod telemetry;
+
+use anyhow::Result;
+use clap::Parser;
+use cli::{Cli, Command, Global};
+use client::Admin;
+use roles::Roles;
+use settings::Settings;
+use std::io::Write;
+use std::process::ExitCode;
+use telemetry::Verbosity;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(command, &global)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+/// Standard error may be closed; the exit code says it too.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "highwater: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command, global: &Global) -> Result<()> {
+    match command {
+        Command::Init(options) => commands::init::run(&options)?.print(global.json),
+        Command::Reference { page } => reference::print(page),
+        configured => run_configured(configured, global).await,
+    }
+}
+
+/// The commands that need a configuration.
+async fn run_configured(command: Command, global: &Global) -> Result<()> {
+    let settings = Settings::load(global.config.as_deref(), &global.set)?;
+    telemetry::start_logs(&settings.log, Verbosity::from_flags(global.verbose))?;
+    let shown = match command {
+        Command::Serve(options) => return serve::serve(&settings, &Roles::picked(&options.roles)).await,
+        Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
+        Command::Token(command) => commands::token::run(command, &Admin::reach(&settings).await?).await?,
+        Command::Init(_) | Command::Reference { .. } => unreachable!("needs no configuration"),
+    };
+    shown.print(global.json)
+}

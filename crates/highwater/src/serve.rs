@@ -1,0 +1,129 @@
+//! `serve`: everything that runs, from the first socket to the last drained request.
+//!
+//! It starts even when the store does not answer: health says so, requests get 503, and it recovers by itself. It stops
+//! in two steps: the first signal lets what was begun finish, the second one ends at once.
+
+mod doors;
+mod signals;
+
+pub(crate) use signals::Signals;
+
+use crate::admin::health::Health;
+use crate::house::{House, Schema};
+use crate::roles::Roles;
+use crate::settings::Settings;
+use crate::telemetry::Telemetry;
+use anyhow::Result;
+use doors::Doors;
+use ledger::Worker;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use store::StoreError;
+use tokio::sync::watch;
+use work::{Lifecycle, Pace, Tick, work_through};
+
+/// Between two tries to bring the tables up to date, while the store is down.
+const MIGRATION_PACE: Pace = Pace::every(Duration::from_secs(1));
+
+/// Runs until a signal or the death of a task.
+pub(crate) async fn serve(settings: &Settings, roles: &Roles) -> Result<()> {
+    let signals = Signals::listen()?;
+    let telemetry = Telemetry::install(&settings.metrics.statsd)?;
+    let running = Running::start(settings, roles, telemetry).await?;
+    for (listener, place) in &running.places {
+        tracing::info!(listener, place, "listening");
+    }
+    signals.until_ended(&running.life, running.grace).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A node that runs.
+pub(crate) struct Running {
+    pub(crate) life: Lifecycle,
+    /// The listeners by name, and where each of them is.
+    pub(crate) places: Vec<(&'static str, String)>,
+    /// How long a soft stop may take.
+    pub(crate) grace: Duration,
+}
+
+impl Running {
+    /// Binds the sockets, starts what runs, and returns; it goes on until `life` is stopped.
+    pub(crate) async fn start(settings: &Settings, roles: &Roles, telemetry: Telemetry) -> Result<Self> {
+        let mut house = House::open(settings)?;
+        let schema = house.schema();
+        let life = Lifecycle::new();
+        let migrated = Arc::new(AtomicBool::new(migrate(&schema).await));
+        let workers = workers(&mut house, roles);
+        let health = Health {
+            store: house.store.clone(),
+            ledger: house.ledger.clone(),
+            migrated: migrated.clone(),
+            sources: Arc::new(BTreeMap::new()),
+        };
+        let listeners = Doors { settings, roles, health, prometheus: telemetry.prometheus.clone() }
+            .open(&mut house)
+            .await?;
+        let places = listeners.iter().map(|it| (it.name, it.socket.place())).collect();
+        for listener in listeners {
+            life.spawn(listener.name, listener.run(life.clone()));
+        }
+        life.spawn("metrics", telemetry.run(life.stopping()));
+        life.spawn("store", house.store.clone().background(life.stopping()));
+        life.spawn_short(start_workers(schema, workers, migrated, life.clone()));
+        Ok(Self { life, places, grace: Duration::from_secs(settings.listen.limits.drain_seconds) })
+    }
+}
+
+fn workers(house: &mut House, roles: &Roles) -> Vec<Worker> {
+    let all = house.capabilities.iter_mut().flat_map(|it| std::mem::take(&mut it.workers));
+    all.filter(|worker| roles.include(worker.role)).collect()
+}
+
+/// Workers begin when the tables are there.
+async fn start_workers(schema: Schema, workers: Vec<Worker>, migrated: Arc<AtomicBool>, life: Lifecycle) {
+    let arrived = life.stopping().child_token();
+    let never = watch::channel(0).1;
+    if !migrated.load(Ordering::Relaxed) {
+        work_through(arrived.clone(), never, MIGRATION_PACE, async || {
+            if !migrate(&schema).await {
+                return Tick::Failed;
+            }
+            migrated.store(true, Ordering::Relaxed);
+            arrived.cancel();
+            Tick::Idle
+        })
+        .await;
+    }
+    if !life.stopping().is_cancelled() {
+        for worker in workers {
+            life.spawn(worker.name, (worker.run)(life.stopping()));
+        }
+    }
+}
+
+/// Whether the tables are up to date now.
+async fn migrate(schema: &Schema) -> bool {
+    match schema.migrate().await {
+        Ok(report) => {
+            if !report.applied.is_empty() {
+                tracing::info!(steps = ?report.applied, "the tables were brought up to date");
+            }
+            true
+        }
+        Err(error) => {
+            report_trouble(&error);
+            false
+        }
+    }
+}
+
+fn report_trouble(error: &StoreError) {
+    if error.is_outage() {
+        tracing::warn!(%error, "the store does not answer; serving without it until it does");
+    } else {
+        tracing::error!(%error, "the tables could not be brought up to date");
+    }
+}

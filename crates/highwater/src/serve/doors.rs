@@ -1,0 +1,116 @@
+//! The doors of a node: which listeners its roles need, and what stands behind each.
+
+use crate::admin::guard::Guard;
+use crate::admin::health::Health;
+use crate::admin::{self, health};
+use crate::house::House;
+use crate::listen::{ConnectionLimits, Cors, Listener, Socket, bound_requests};
+use crate::roles::Roles;
+use crate::settings::Settings;
+use crate::telemetry::Prometheus;
+use anyhow::{Result, anyhow};
+use axum::Json;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use ledger::{Problem, Role};
+use std::net::SocketAddr;
+use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+
+/// What the doors are made from.
+pub(crate) struct Doors<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) roles: &'a Roles,
+    pub(crate) health: Health,
+    pub(crate) prometheus: Prometheus,
+}
+
+impl Doors<'_> {
+    /// Binds what the roles need. The admin listener is always there, for health and metrics.
+    pub(crate) async fn open(self, house: &mut House) -> Result<Vec<Listener>> {
+        let listen = &self.settings.listen;
+        let mut open = Vec::new();
+        if self.roles.any(&[Role::Token, Role::Ingest]) {
+            open.push(self.listener("public", listen.public, self.public(house)?).await?);
+        }
+        if self.roles.any(&[Role::Verify, Role::Refresh]) {
+            open.push(self.listener("service", listen.service, self.service(house)).await?);
+        }
+        let api = self.admin_api(house);
+        open.push(self.listener("admin", listen.admin, self.admin(house, api.clone())).await?);
+        if let Some(path) = self.settings.admin_socket() {
+            let socket = Socket::unix(&path)?;
+            let routes =
+                self.bounded(health::routes(self.health.clone()).fallback_service(api), self.admin_bytes());
+            open.push(Listener {
+                name: "admin_socket",
+                socket,
+                routes,
+                limits: ConnectionLimits::from(&listen.limits),
+            });
+        }
+        Ok(open)
+    }
+
+    async fn listener(&self, name: &'static str, address: SocketAddr, routes: Router) -> Result<Listener> {
+        let limits = ConnectionLimits::from(&self.settings.listen.limits);
+        Ok(Listener { name, socket: Socket::tcp(address).await?, routes, limits })
+    }
+
+    /// Anybody may ask; pages of other origins too, as configured.
+    fn public(&self, house: &mut House) -> Result<Router> {
+        let routes = merged(house.capabilities.iter_mut().map(|it| std::mem::take(&mut it.public)));
+        let cors = Cors::new(&self.settings.listen.cors).map_err(|why| anyhow!(why))?;
+        Ok(cors.around(self.bounded(routes.fallback(nothing_public), self.body_bytes())))
+    }
+
+    /// Only callers with a service token.
+    fn service(&self, house: &mut House) -> Router {
+        let routes = merged(house.capabilities.iter_mut().map(|it| std::mem::take(&mut it.service)));
+        let routes = self.bounded(routes.fallback(nothing_here), self.body_bytes());
+        Guard::new(house.callers.clone(), keys::Listener::Service).before(routes)
+    }
+
+    /// Health for everybody; the rest for callers with an admin token.
+    fn admin(&self, house: &House, api: Router) -> Router {
+        let api = self.bounded(api, self.admin_bytes());
+        let guarded = Guard::new(house.callers.clone(), keys::Listener::Admin).before(api);
+        health::routes(self.health.clone()).fallback_service(guarded)
+    }
+
+    /// The admin API, or without its role only the metrics.
+    fn admin_api(&self, house: &mut House) -> Router {
+        let (routes, api) = house.admin_api().split_for_parts();
+        let routes =
+            if self.roles.any(&[Role::Admin]) { admin::with_openapi(routes, &api) } else { Router::new() };
+        admin::with_metrics(routes, self.prometheus.clone()).fallback(nothing_here)
+    }
+
+    fn bounded(&self, routes: Router, bytes: usize) -> Router {
+        bound_requests(routes, bytes, Duration::from_secs(self.settings.listen.limits.body_seconds))
+    }
+
+    fn body_bytes(&self) -> usize {
+        self.settings.listen.limits.body_bytes
+    }
+
+    fn admin_bytes(&self) -> usize {
+        self.settings.listen.limits.admin_body_bytes
+    }
+}
+
+fn merged(routers: impl Iterator<Item = OpenApiRouter>) -> Router {
+    routers.fold(OpenApiRouter::new(), OpenApiRouter::merge).split_for_parts().0
+}
+
+/// What sync clients know as "no such URL": the JSON number 0.
+async fn nothing_public() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, Json(0))
+}
+
+async fn nothing_here() -> Problem {
+    Problem::not_found(
+        "there is nothing at this path; GET /openapi.json on the admin listener describes what there is",
+    )
+}
