@@ -101,6 +101,8 @@ async fn serve(
 ) {
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(routes)));
     let ended = tokio::select! {
+        // First what has come in: a request that arrived before the stop is in it.
+        biased;
         ended = connection.as_mut() => ended,
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();

@@ -35,6 +35,7 @@ pub(crate) async fn serve(settings: &Settings, roles: &Roles) -> Result<()> {
     for (listener, place) in &running.places {
         tracing::info!(listener, place, "listening");
     }
+    tracing::info!(store = ?running.engine, "serving");
     signals.until_ended(&running.life, running.grace).await?;
     tracing::info!("stopped");
     Ok(())
@@ -45,6 +46,8 @@ pub(crate) struct Running {
     pub(crate) life: Lifecycle,
     /// The listeners by name, and where each of them is.
     pub(crate) places: Vec<(&'static str, String)>,
+    /// Which engine it stands on.
+    pub(crate) engine: store::Engine,
     /// How long a soft stop may take.
     pub(crate) grace: Duration,
 }
@@ -71,9 +74,10 @@ impl Running {
             life.spawn(listener.name, listener.run(life.clone()));
         }
         life.spawn("metrics", telemetry.run(life.stopping()));
+        let engine = house.store.engine();
         life.spawn("store", house.store.clone().background(life.stopping()));
         life.spawn_short(start_workers(schema, workers, migrated, life.clone()));
-        Ok(Self { life, places, grace: Duration::from_secs(settings.listen.limits.drain_seconds) })
+        Ok(Self { life, places, engine, grace: Duration::from_secs(settings.listen.limits.drain_seconds) })
     }
 }
 

@@ -40,13 +40,10 @@ impl Doors<'_> {
         let api = self.admin_api(house);
         open.push(self.listener("admin", listen.admin, self.admin(house, api.clone())).await?);
         if let Some(path) = self.settings.admin_socket() {
-            let socket = Socket::unix(&path)?;
-            let routes =
-                self.bounded(health::routes(self.health.clone()).fallback_service(api), self.admin_bytes());
             open.push(Listener {
                 name: "admin_socket",
-                socket,
-                routes,
+                socket: Socket::unix(&path)?,
+                routes: health::routes(self.health.clone()).fallback_service(api),
                 limits: ConnectionLimits::from(&listen.limits),
             });
         }
@@ -72,19 +69,22 @@ impl Doors<'_> {
         Guard::new(house.callers.clone(), keys::Listener::Service).before(routes)
     }
 
-    /// Health for everybody; the rest for callers with an admin token.
+    /// Health for everybody; the rest for callers with an admin token, and without the admin's role only metrics.
     fn admin(&self, house: &House, api: Router) -> Router {
-        let api = self.bounded(api, self.admin_bytes());
+        let api = if self.roles.any(&[Role::Admin]) { api } else { self.metrics(Router::new()) };
         let guarded = Guard::new(house.callers.clone(), keys::Listener::Admin).before(api);
         health::routes(self.health.clone()).fallback_service(guarded)
     }
 
-    /// The admin API, or without its role only the metrics.
+    /// The whole admin API, with no question asked who calls.
     fn admin_api(&self, house: &mut House) -> Router {
         let (routes, api) = house.admin_api().split_for_parts();
-        let routes =
-            if self.roles.any(&[Role::Admin]) { admin::with_openapi(routes, &api) } else { Router::new() };
-        admin::with_metrics(routes, self.prometheus.clone()).fallback(nothing_here)
+        self.metrics(admin::with_openapi(routes, &api))
+    }
+
+    fn metrics(&self, routes: Router) -> Router {
+        let routes = admin::with_metrics(routes, self.prometheus.clone()).fallback(nothing_here);
+        self.bounded(routes, self.settings.listen.limits.admin_body_bytes)
     }
 
     fn bounded(&self, routes: Router, bytes: usize) -> Router {
@@ -93,10 +93,6 @@ impl Doors<'_> {
 
     fn body_bytes(&self) -> usize {
         self.settings.listen.limits.body_bytes
-    }
-
-    fn admin_bytes(&self) -> usize {
-        self.settings.listen.limits.admin_body_bytes
     }
 }
 

@@ -1,0 +1,77 @@
+//! Commands: what they print, what they leave behind, and their exit codes.
+
+use crate::house::House;
+use crate::http;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn init_writes_a_private_file_and_never_replaces_secrets_unasked() {
+    let house = House::new();
+    let file = house.path("highwater.toml");
+    let mode = std::fs::metadata(&file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = std::fs::read_to_string(&file).expect("readable");
+    assert!(!before.contains("{{"), "a blank was left");
+    assert!(house.run(&["init"]).refused().contains("--force"));
+    assert_eq!(std::fs::read_to_string(&file).expect("readable"), before);
+    house.run(&["init", "--force"]).done();
+    assert_ne!(std::fs::read_to_string(&file).expect("readable"), before, "fresh secrets");
+}
+
+#[test]
+fn two_inits_share_no_secret() {
+    let secrets = |house: &House| -> Vec<String> {
+        let text = std::fs::read_to_string(house.path("highwater.toml")).expect("readable");
+        let quoted =
+            text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split('"').nth(1));
+        quoted.filter(|value| value.len() >= 43).map(str::to_owned).collect()
+    };
+    let (one, other) = (secrets(&House::new()), secrets(&House::new()));
+    assert!(!one.is_empty() && one.iter().all(|secret| !other.contains(secret)));
+}
+
+#[test]
+fn migrate_tells_what_it_would_do_does_it_and_has_nothing_left_to_do() {
+    let house = House::new();
+    let planned = house.run(&["--json", "migrate", "--dry-run"]).json();
+    let done = house.run(&["--json", "migrate"]).json();
+    assert_eq!(planned["pending"], done["applied"]);
+    assert_eq!(house.run(&["--json", "migrate"]).json()["applied"], serde_json::json!([]));
+}
+
+#[test]
+fn a_token_opens_the_admin_listener_until_it_is_revoked() {
+    let house = House::new();
+    let made = house.run(&["--json", "token", "create", "console", "--listener", "admin"]).json();
+    let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
+    let node = house.serve(&[]);
+    let status = || {
+        let answer = http::get(node.at("admin"), "/tokens", &[("Authorization", &bearer)]);
+        answer.expect("an answer").status
+    };
+    assert_eq!(status(), 200);
+    assert_eq!(http::get(node.at("admin"), "/tokens", &[]).expect("an answer").status, 401);
+    assert_eq!(
+        http::get(node.at("service"), "/", &[("Authorization", &bearer)]).expect("an answer").status,
+        401
+    );
+    // Through the socket of the process that owns the file, and so known to it at once.
+    house.run(&["token", "revoke", &made["caller"]["id"].to_string()]).done();
+    assert_eq!(status(), 401);
+}
+
+#[test]
+fn a_command_that_could_not_do_it_says_why_and_ends_with_1() {
+    let house = House::new();
+    assert!(house.run(&["token", "revoke", "7"]).refused().contains("there is no token 7"));
+    let odd = house.run(&["token", "create", "x", "--listener", "admin", "--scope", "everything"]);
+    assert!(odd.refused().contains("there are: read, write, metrics"));
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_ends_with_2() {
+    let house = House::new();
+    assert_eq!(house.run(&["toekn"]).code(), 2);
+    assert!(house.run(&["toekn"]).complaint().contains("token"), "a suggestion");
+    assert_eq!(house.run(&[]).code(), 2);
+}

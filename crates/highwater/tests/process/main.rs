@@ -1,0 +1,7 @@
+//! The whole process, as an operator meets it: the built binary, its exit codes, its sockets, signals and kills.
+
+mod commands;
+mod house;
+mod http;
+mod lives;
+mod mistakes;
