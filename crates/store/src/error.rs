@@ -93,6 +93,16 @@ impl StoreError {
         )
     }
 
+    /// From what a panic left behind.
+    pub(crate) fn panicked(operation: &'static str, panic: &(dyn std::any::Any + Send)) -> Self {
+        let reason = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".into());
+        Self::Panicked { operation, reason }
+    }
+
     pub(crate) fn unavailable(reason: impl std::fmt::Display) -> Self {
         Self::Unavailable { reason: reason.to_string() }
     }

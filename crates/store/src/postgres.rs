@@ -8,7 +8,9 @@ mod shared;
 use crate::signal::Signals;
 use crate::{Clock, Operation, PointRead, Settings, StoreError, Tx};
 use deadpool_postgres::{ClientWrapper, Object, Pool};
+use futures::FutureExt;
 use shared::Shared;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +46,7 @@ impl Postgres {
             shared: Shared::new(
                 address.pool(settings.read_connections.max(1), wait)?,
                 Duration::from_millis(settings.read_timeout_ms),
+                wait,
             ),
             transaction_timeout: Duration::from_millis(settings.transaction_timeout_ms),
             listen,
@@ -128,7 +131,8 @@ async fn run_uncommitted<O: Operation>(
 ) -> Result<O::Output, StoreError> {
     client.batch_execute("begin isolation level read committed").await?;
     let mut tx = Tx::postgres(client);
-    let output = operation.run(&mut tx).await?;
+    let run = AssertUnwindSafe(operation.run(&mut tx)).catch_unwind().await;
+    let output = run.unwrap_or_else(|panic| Err(StoreError::panicked(O::NAME, &*panic)))?;
     // PostgreSQL answers the COMMIT of a failed transaction with a silent rollback: that must not pass for success.
     tx.take_failure().map_or(Ok(output), Err)
 }

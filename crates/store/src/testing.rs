@@ -19,14 +19,32 @@ pub const START: Millis = Millis::new(1_789_000_000_000);
 
 /// A fresh SQLite store, migrated.
 pub async fn sqlite(migrations: &[&'static [Migration]]) -> TestStore {
+    sqlite_with(migrations, |_| ()).await
+}
+
+/// The same, with settings changed before it is opened.
+pub async fn sqlite_with(
+    migrations: &[&'static [Migration]],
+    change: impl FnOnce(&mut Settings),
+) -> TestStore {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let settings = Settings::at(format!("sqlite:{}", folder.path().join("test.db").display()));
+    let mut settings = Settings::at(format!("sqlite:{}", folder.path().join("test.db").display()));
+    change(&mut settings);
     opened(settings, migrations, Some(folder)).await
 }
 
 /// A fresh PostgreSQL database, migrated.
 pub async fn postgres(migrations: &[&'static [Migration]]) -> TestStore {
-    let settings = Settings::at(testkit::postgres_server().fresh_database().await);
+    postgres_with(migrations, |_| ()).await
+}
+
+/// The same, with settings changed before it is opened.
+pub async fn postgres_with(
+    migrations: &[&'static [Migration]],
+    change: impl FnOnce(&mut Settings),
+) -> TestStore {
+    let mut settings = Settings::at(testkit::postgres_server().fresh_database().await);
+    change(&mut settings);
     opened(settings, migrations, None).await
 }
 

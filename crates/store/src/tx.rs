@@ -88,7 +88,8 @@ impl<'a> Tx<'a> {
     /// Runs several statements without parameters (migrations).
     pub(crate) async fn batch(&mut self, text: &str) -> Result<(), StoreError> {
         let outcome = match &mut self.inner {
-            Inner::Sqlite(connection) => connection.execute_batch(text).map_err(StoreError::from),
+            Inner::Sqlite(connection) => still_in_transaction(connection)
+                .and_then(|()| connection.execute_batch(text).map_err(StoreError::from)),
             Inner::Postgres(client) => client.batch_execute(text).await.map_err(StoreError::from),
         };
         self.noted(outcome)
@@ -155,12 +156,22 @@ fn lock_keys(accounts: &[AccountId]) -> String {
     keys
 }
 
+/// Every operation runs inside a transaction. SQLite may have rolled it back by itself at an earlier statement (a full
+/// disk, an interrupt); whoever swallowed that would go on without one, each statement committing on its own.
+fn still_in_transaction(connection: &rusqlite::Connection) -> Result<(), StoreError> {
+    if connection.is_autocommit() {
+        return Err(StoreError::NotCommitted { reason: "SQLite rolled the transaction back".into() });
+    }
+    Ok(())
+}
+
 fn sqlite_query<T>(
     connection: &rusqlite::Connection,
     sql: &Sql,
     params: &[Value<'_>],
     mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
+    still_in_transaction(connection)?;
     let mut statement = connection.prepare_cached(sql.for_engine(Engine::Sqlite))?;
     let mut rows = statement.query(rusqlite::params_from_iter(params))?;
     let mut mapped = Vec::new();
@@ -175,6 +186,7 @@ fn sqlite_execute(
     sql: &Sql,
     params: &[Value<'_>],
 ) -> Result<u64, StoreError> {
+    still_in_transaction(connection)?;
     let mut statement = connection.prepare_cached(sql.for_engine(Engine::Sqlite))?;
     Ok(statement.execute(rusqlite::params_from_iter(params))? as u64)
 }

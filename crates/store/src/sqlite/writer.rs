@@ -1,6 +1,7 @@
 //! The one writer: queued operations go into one transaction, a savepoint each; each caller is answered after the
 //! commit, which is one fsync for them all.
 
+use super::owner::Owner;
 use super::run_caught;
 use crate::{Operation, StoreError};
 use rusqlite::Connection;
@@ -21,21 +22,26 @@ pub(super) struct Writer {
 }
 
 impl Drop for Writer {
-    /// Waits for the last commit, so that the file is let go only when nobody writes to it any more.
+    /// Waits for the last commit and for the file to be let go. Not when it is the writer itself that drops the last
+    /// handle (an abandoned operation held it): it ends by itself, its queue being closed.
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != std::thread::current().id())
+        {
             drop(thread.join());
         }
     }
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, owner: Owner) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_until_closed(connection, jobs))
+            .spawn(move || {
+                write_until_closed(connection, jobs);
+                drop(owner); // the file is let go when nobody writes to it any more
+            })
             .map_err(StoreError::unavailable)?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
