@@ -8,6 +8,21 @@
 //! * [`PublicKey`]: verifies RS256, ES256 and EdDSA with Ed25519 (RFC 7518 section 3, RFC 8037).
 //! * [`Compact`], [`Header`]: a JWS taken apart (RFC 7515 section 7.1), nothing trusted yet.
 //! * [`SigningKey`]: generates, signs, and goes out and comes in as a private JWK.
+//!
+//! ```
+//! use jose::{Algorithm, Compact, SigningKey};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::generate(Algorithm::Es256)?.with_kid("2024-a");
+//! let token = key.sign_payload("at+jwt", br#"{"sub":"u"}"#)?;
+//!
+//! let token = Compact::split(&token)?;
+//! let header = token.header()?;
+//! assert_eq!(header.kid.as_deref(), Some("2024-a"));
+//! token.verify(&header, key.jwk().public_key())?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod algorithm;
 mod base64url;

@@ -10,6 +10,30 @@
 //!
 //! A [`CheckError`] says whose fault it is: [`CheckError::Refused`] is the token's (401), [`CheckError::Unavailable`]
 //! is trouble at the identity provider (503 with `Retry-After`). The second never comes of a token alone.
+//!
+//! ```
+//! # use account::{IdpId, Millis};
+//! # use jose::{Algorithm, SigningKey};
+//! # use idp::{IdpConfig, Idps};
+//! # use verify::{CheckError, Settings, Verifier};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let key = SigningKey::generate(Algorithm::EdDsa)?;
+//! # let claims = serde_json::json!({"sub": "u", "exp": 2_000, "scope": "profile", "fxa-generation": 1_234});
+//! # let token = key.sign_claims("at+jwt", &claims)?;
+//! let mut config = IdpConfig::new(IdpId::new("idp")?, "https://accounts.example", "accounts.example");
+//! config.primary_jwk = Some(key.jwk().clone());
+//! let verifier = Verifier::new(Idps::new(&[config])?, &Settings::default());
+//!
+//! let facts = verifier.facts(&token, Millis::from_seconds(1_000)).await?;
+//! assert!(facts.scopes.grants("profile:email"));
+//! assert_eq!(facts.birth(), account::Birth::exactly(Millis::new(1_234)));
+//!
+//! let outcome = verifier.facts("nonsense", Millis::from_seconds(1_000)).await;
+//! assert!(matches!(outcome, Err(CheckError::Refused(_))));
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(example()).expect("it holds");
+//! ```
 
 mod check_error;
 mod claims;
