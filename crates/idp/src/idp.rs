@@ -5,6 +5,7 @@ use account::IdpId;
 use arc_swap::Guard;
 use jose::{Compact, Header, Thumbprint};
 use outbound::{Client, Manners};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -147,19 +148,22 @@ impl Idp {
     /// Keeps its keys fresh until told to stop: fetches them at once, then every `keys_refresh_seconds`; sooner after
     /// a failure. To be run for as long as the process serves.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
-        let refresh = async {
-            while self.keys.can_fetch() {
-                let pause = match self.keys.refetch().await {
-                    Ok(()) => self.keys_refresh,
-                    Err(error) => error.retry_after().unwrap_or(RETRY_AFTER).min(self.keys_refresh),
-                };
-                tokio::time::sleep(pause).await;
-            }
-            std::future::pending::<()>().await;
-        };
+        if !self.keys.can_fetch() {
+            return stop.cancelled().await;
+        }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = refresh => {}
+            never = self.refresh_for_ever() => match never {},
+        }
+    }
+
+    async fn refresh_for_ever(&self) -> Infallible {
+        loop {
+            let pause = match self.keys.refetch().await {
+                Ok(()) => self.keys_refresh,
+                Err(error) => error.retry_after().unwrap_or(RETRY_AFTER).min(self.keys_refresh),
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 }
