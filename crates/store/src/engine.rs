@@ -129,7 +129,7 @@ impl Store {
     pub async fn scan<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.scan(operation).await,
-            Backend::Postgres(postgres) => postgres.run(&operation).await,
+            Backend::Postgres(postgres) => postgres.scan(&operation).await,
         }
     }
 

@@ -117,6 +117,8 @@ impl From<rusqlite::Error> for StoreError {
             Code::DiskFull | Code::SystemIoFailure | Code::OutOfMemory | Code::OperationInterrupted => {
                 Self::NotCommitted { reason }
             }
+            // A scan that writes: SQLITE_READONLY itself. (Its extended codes are about the file.)
+            Code::ReadOnly if failure.extended_code == 8 => Self::Statement { reason },
             Code::DatabaseBusy | Code::DatabaseLocked | Code::CannotOpen | Code::ReadOnly => {
                 Self::Unavailable { reason }
             }
@@ -159,12 +161,18 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-/// An error of the driver that is about the connection, not about a value or a statement.
+/// An error of the driver that is about the connection, not about a value or a statement. It tells its kinds apart
+/// only in words.
 fn is_transport(error: &tokio_postgres::Error) -> bool {
-    use std::error::Error;
-    error.source().is_none_or(<dyn Error>::is::<std::io::Error>)
-        || error.to_string().starts_with("error connecting")
-        || error.to_string().starts_with("error performing TLS")
+    const WORDS: [&str; 5] = [
+        "error communicating with the server",
+        "error connecting to server",
+        "error performing TLS handshake",
+        "timeout waiting for server",
+        "unexpected message from server",
+    ];
+    let said = error.to_string();
+    WORDS.iter().any(|words| said.starts_with(words))
 }
 
 fn said_by(error: &tokio_postgres::Error) -> String {

@@ -17,8 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a lost race is run again before its caller is told.
 const ATTEMPTS: u32 = 10;
-/// How long a COMMIT may go unanswered before its outcome counts as unknown.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a COMMIT may go unanswered before its outcome counts as unknown; and a ROLLBACK, before its connection is
+/// given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const BEGIN: &str = "begin isolation level read committed";
+const BEGIN_SCAN: &str = "begin isolation level repeatable read, read only";
 
 pub(crate) struct Postgres {
     pool: Pool,
@@ -31,8 +34,8 @@ pub(crate) struct Postgres {
 enum Failed {
     /// Before the COMMIT was sent: nothing was changed.
     Before(StoreError),
-    /// The COMMIT was sent and never answered.
-    Unanswered(StoreError),
+    /// The COMMIT was sent and never answered, and why.
+    Unanswered(String),
 }
 
 impl Postgres {
@@ -59,40 +62,52 @@ impl Postgres {
 
     /// Runs an operation until it commits, fails for good, or lost too often.
     pub(crate) async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
+        self.run_as(BEGIN, operation).await
+    }
+
+    /// Runs an operation that only reads, with one view of everything.
+    pub(crate) async fn scan<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
+        self.run_as(BEGIN_SCAN, operation).await
+    }
+
+    async fn run_as<O: Operation>(&self, begin: &str, operation: &O) -> Result<O::Output, StoreError> {
+        let mut unanswered = None;
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(operation).await {
+            let (error, again) = match self.attempt(begin, operation).await {
                 Ok(output) => return Ok(output),
-                Err(Failed::Unanswered(error)) if O::RESOLVES_UNKNOWN => error,
-                Err(Failed::Unanswered(error)) => {
-                    return Err(StoreError::Unknown { reason: error.to_string() });
+                Err(Failed::Before(error)) => {
+                    let again = is_passing(&error);
+                    (error, again)
                 }
-                Err(Failed::Before(error)) if !is_passing(&error) => return Err(error),
-                Err(Failed::Before(error)) => error,
+                Err(Failed::Unanswered(reason)) => {
+                    unanswered = Some(reason.clone());
+                    (StoreError::Unknown { reason }, O::RESOLVES_UNKNOWN)
+                }
             };
-            metrics::counter!("store.retries", "operation" => O::NAME).increment(1);
-            if attempt == ATTEMPTS {
-                return Err(match error {
-                    StoreError::Conflict { reason, .. } => {
-                        StoreError::Conflict { attempts: ATTEMPTS, reason }
-                    }
-                    other => other,
-                });
+            if !again || attempt == ATTEMPTS {
+                return Err(told(error, attempt, unanswered));
             }
+            if let StoreError::Stale { .. } = error {
+                // On every connection: the next attempt may get another one that knows the old schema.
+                self.pool.manager().statement_caches.clear();
+            }
+            metrics::counter!("store.retries", "operation" => O::NAME).increment(1);
             tokio::time::sleep(pause(attempt)).await;
             attempt += 1;
         }
     }
 
-    async fn attempt<O: Operation>(&self, operation: &O) -> Result<O::Output, Failed> {
+    async fn attempt<O: Operation>(&self, begin: &str, operation: &O) -> Result<O::Output, Failed> {
         let client = Borrowed::from_pool(&self.pool).await.map_err(Failed::Before)?;
-        let work = tokio::time::timeout(self.transaction_timeout, run_uncommitted(operation, client.get()));
+        let work =
+            tokio::time::timeout(self.transaction_timeout, run_uncommitted(begin, operation, client.get()));
         let output = match work.await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => return Err(Failed::Before(client.roll_back(error).await)),
             Err(_) => return Err(Failed::Before(too_slow::<O>(self.transaction_timeout))),
         };
-        match tokio::time::timeout(COMMIT_TIMEOUT, client.get().batch_execute("commit")).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, client.get().batch_execute("commit")).await {
             Ok(Ok(())) => {
                 client.give_back();
                 Ok(output)
@@ -101,8 +116,8 @@ impl Postgres {
             Ok(Err(error)) if error.code().is_some_and(|code| !is_shutdown(code)) => {
                 Err(Failed::Before(client.roll_back(error.into()).await))
             }
-            Ok(Err(error)) => Err(Failed::Unanswered(error.into())),
-            Err(_) => Err(Failed::Unanswered(StoreError::unavailable("no answer to the commit"))),
+            Ok(Err(error)) => Err(Failed::Unanswered(StoreError::from(error).to_string())),
+            Err(_) => Err(Failed::Unanswered(format!("no answer within {ANSWER_TIMEOUT:?}"))),
         }
     }
 
@@ -126,10 +141,11 @@ impl Postgres {
 
 /// Everything up to, and not including, the COMMIT.
 async fn run_uncommitted<O: Operation>(
+    begin: &str,
     operation: &O,
     client: &ClientWrapper,
 ) -> Result<O::Output, StoreError> {
-    client.batch_execute("begin isolation level read committed").await?;
+    client.batch_execute(begin).await?;
     let mut tx = Tx::postgres(client);
     let run = AssertUnwindSafe(operation.run(&mut tx)).catch_unwind().await;
     let output = run.unwrap_or_else(|panic| Err(StoreError::panicked(O::NAME, &*panic)))?;
@@ -154,13 +170,10 @@ impl Borrowed {
         drop(self.0.take());
     }
 
-    /// Rolls back after a failure, which it hands on. A stale prepared statement (the schema moved under it, or a
-    /// pooler switched servers) is forgotten with all others, so that the next attempt prepares anew.
+    /// Rolls back after a failure, which it hands on.
     async fn roll_back(self, error: StoreError) -> StoreError {
-        if let StoreError::Stale { .. } = error {
-            self.get().statement_cache.clear();
-        }
-        if self.get().batch_execute("rollback").await.is_ok() {
+        let rolled_back = tokio::time::timeout(ANSWER_TIMEOUT, self.get().batch_execute("rollback")).await;
+        if matches!(rolled_back, Ok(Ok(()))) {
             self.give_back();
         }
         error
@@ -182,6 +195,16 @@ fn too_slow<O: Operation>(limit: Duration) -> StoreError {
 /// Whether another attempt may fare better, nothing having been changed by this one.
 fn is_passing(error: &StoreError) -> bool {
     matches!(error, StoreError::Conflict { .. } | StoreError::Stale { .. } | StoreError::Lost { .. })
+}
+
+/// What the caller is told in the end. Once a COMMIT has gone unanswered, an outage would be half the truth: it says that
+/// nothing was changed.
+fn told(error: StoreError, attempts: u32, unanswered: Option<String>) -> StoreError {
+    match (error, unanswered) {
+        (error, Some(reason)) if error.is_outage() => StoreError::Unknown { reason },
+        (StoreError::Conflict { reason, .. }, _) => StoreError::Conflict { attempts, reason },
+        (error, _) => error,
+    }
 }
 
 fn is_shutdown(code: &SqlState) -> bool {

@@ -80,12 +80,9 @@ impl ToSql for Value<'_> {
         match *self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(value) => integer(value, column, out),
-            Self::Text(value) if *column == Type::JSONB => {
-                out.extend_from_slice(&[1]); // the version byte of jsonb's binary form
-                value.to_sql(&Type::TEXT, out)
-            }
-            Self::Text(value) => value.to_sql(&Type::TEXT, out),
-            Self::Bytes(value) => value.to_sql(&Type::BYTEA, out),
+            Self::Text(value) => text(value, column, out),
+            Self::Bytes(value) if *column == Type::BYTEA => value.to_sql(column, out),
+            Self::Bytes(_) => Err(format!("bytes were given for a parameter of type {column}").into()),
             Self::Bool(value) if *column == Type::BOOL => value.to_sql(&Type::BOOL, out),
             Self::Bool(value) => integer(i64::from(value), column, out),
         }
@@ -96,6 +93,16 @@ impl ToSql for Value<'_> {
     }
 
     to_sql_checked!();
+}
+
+/// Everything is sent in binary form: a text for a number's parameter would be taken for the number's bytes.
+fn text(value: &str, column: &Type, out: &mut BytesMut) -> Encoded {
+    match *column {
+        Type::JSONB => out.extend_from_slice(&[1]), // the version byte of jsonb's binary form
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::JSON | Type::UNKNOWN => {}
+        ref other => return Err(format!("a text was given for a parameter of type {other}").into()),
+    }
+    value.to_sql(&Type::TEXT, out)
 }
 
 fn integer(value: i64, column: &Type, out: &mut BytesMut) -> Encoded {

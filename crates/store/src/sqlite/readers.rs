@@ -76,7 +76,9 @@ impl Scanners {
         let mut connection = idle.map_or_else(|| reader(&self.path), Ok)?;
         connection.execute_batch("begin")?;
         let outcome = run_caught(operation, &mut connection);
-        connection.execute_batch("rollback")?;
+        if !connection.is_autocommit() {
+            connection.execute_batch("rollback")?;
+        }
         self.idle.lock().push(connection);
         outcome
     }

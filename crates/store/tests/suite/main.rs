@@ -1,6 +1,15 @@
 //! The shared suite of the store: what holds on both engines is tested on both, what only one of them can do to us is
 //! done to that one.
 
+mod again;
+mod callers;
+mod crash;
+mod errors;
 mod groups;
+mod outage;
+mod owner;
+mod proxy;
+mod stale;
 mod tables;
+mod unanswered;
 mod writers;

@@ -17,6 +17,7 @@ store::statements! {
     pub(crate) static INCREMENT = both("update counters set value = value + 1 where name = $1 returning value");
     pub(crate) static COUNTER = both("select value from counters where name = $1");
     pub(crate) static INSERT = both("insert into numbers (number) values ($1)");
+    pub(crate) static INSERT_ONCE = both("insert into numbers (number) values ($1) on conflict do nothing");
     pub(crate) static INSERT_TWIN = both("insert into twins (number) values ($1)");
     pub(crate) static COUNT_NUMBERS = both("select count(*) from numbers");
     pub(crate) static NUMBERS = both("select number from numbers order by number");
@@ -28,6 +29,14 @@ store::statements! {
 pub(crate) struct Steps<T, F, const RESOLVES_UNKNOWN: bool>(F, PhantomData<fn() -> T>);
 
 pub(crate) fn steps<T, F>(run: F) -> Steps<T, F, false>
+where
+    F: for<'t> Fn(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + Sync + 'static,
+{
+    Steps(run, PhantomData)
+}
+
+/// The same, for one that finds out by running again whether it had been committed.
+pub(crate) fn resolving_steps<T, F>(run: F) -> Steps<T, F, true>
 where
     F: for<'t> Fn(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + Sync + 'static,
 {
