@@ -37,15 +37,28 @@ pub(crate) struct Global {
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show the whole walk with stand-ins, on an embedded database: nothing to configure, nothing to install.
+    #[cfg(feature = "demo")]
+    #[command(after_help = "Example: highwater demo --once")]
+    Demo(DemoOptions),
     /// Run: the listeners and the workers, until a signal.
     #[command(after_help = "Example: highwater serve --roles token,ingest,admin")]
     Serve(ServeOptions),
     /// Write a configuration with comments and fresh secrets, readable by you alone.
     #[command(after_help = "Example: highwater init /etc/highwater/highwater.toml")]
     Init(InitOptions),
+    /// Tell what is configured, and whether it works: the store, the identity providers, the sources.
+    #[command(after_help = "Example: highwater check --json")]
+    Check,
     /// Bring the database's tables up to date. `serve` does so by itself when it starts.
     #[command(after_help = "Example: highwater migrate --dry-run")]
     Migrate(MigrateOptions),
+    /// The service nodes that the Tokenserver assigns users to.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Accounts: how one stands, and disabling it.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Callers' tokens for the admin and the service listener.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -55,6 +68,15 @@ pub(crate) enum Command {
         /// Which page.
         page: ReferencePage,
     },
+}
+
+/// Options of `demo`.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// End after the walk; the exit code is 0 only if every step held.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 /// Options of `serve`.
@@ -99,6 +121,78 @@ pub(crate) struct MigrateOptions {
     /// Only tell what would be applied.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What can be done with nodes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Add a node.
+    #[command(after_help = "Example: highwater node add https://sync-1.example.com --capacity 1000")]
+    Add {
+        /// Its URL, as clients reach it.
+        node: String,
+        /// How many users it can hold.
+        #[arg(long)]
+        capacity: i64,
+        #[command(flatten)]
+        change: NodeNumbers,
+    },
+    /// List the nodes with their load.
+    #[command(after_help = "Example: highwater node list")]
+    List,
+    /// Change a node: every number and flag can be set, and every flag cleared.
+    #[command(
+        after_help = "Example: highwater node update https://sync-1.example.com --downed=false --capacity 2000"
+    )]
+    Update {
+        /// Its URL.
+        node: String,
+        /// How many users it can hold.
+        #[arg(long)]
+        capacity: Option<i64>,
+        #[command(flatten)]
+        change: NodeNumbers,
+    },
+}
+
+/// What can be set of a node.
+#[derive(Debug, Args)]
+pub(crate) struct NodeNumbers {
+    /// How many users it takes before a further part of its capacity is opened.
+    #[arg(long)]
+    pub(crate) available: Option<i64>,
+    /// How many users live on it.
+    #[arg(long)]
+    pub(crate) current_load: Option<i64>,
+    /// Out of order: it gets no users, and its own are moved. --downed=false clears it.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) downed: Option<bool>,
+    /// It asked to be spared: it gets no users for now. --backoff=false clears it.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) backoff: Option<bool>,
+}
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Show how an account stands: its state, its mark, its latest changes.
+    #[command(after_help = "Example: highwater account show fxa 0123456789abcdef0123456789abcdef")]
+    Show(AccountName),
+    /// Disable an account: everything that trusts it is told, as if its identity provider had said so.
+    #[command(after_help = "Example: highwater account disable fxa 0123456789abcdef0123456789abcdef")]
+    Disable(AccountName),
+    /// Enable an account again.
+    #[command(after_help = "Example: highwater account enable fxa 0123456789abcdef0123456789abcdef")]
+    Enable(AccountName),
+}
+
+/// An account, as it is typed.
+#[derive(Debug, Args)]
+pub(crate) struct AccountName {
+    /// The identity provider's id, as configured.
+    pub(crate) idp: String,
+    /// The subject there.
+    pub(crate) subject: String,
 }
 
 /// What can be done with callers' tokens.

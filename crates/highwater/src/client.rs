@@ -42,7 +42,7 @@ impl Admin {
         {
             return Ok(Self::There(socket.clone()));
         }
-        match House::open(settings) {
+        match House::open(settings, None) {
             Ok(house) => {
                 house.bring_up_to_date().await?;
                 Ok(Self::Here(house.admin_routes()))
@@ -83,6 +83,13 @@ impl Admin {
     }
 }
 
+/// A path of segments that may hold anything.
+pub(crate) fn path(segments: &[&str]) -> String {
+    let mut url = url::Url::parse("http://highwater/").expect("a URL");
+    url.path_segments_mut().expect("it has a path").clear().extend(segments);
+    url.path().to_owned()
+}
+
 fn explained(error: anyhow::Error, socket: Option<&Path>) -> anyhow::Error {
     match (error.downcast_ref::<StoreError>(), socket) {
         (Some(StoreError::Owned { .. }), Some(socket)) => error.context(format!(
@@ -119,5 +126,15 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value> {
     match serde_json::from_slice(body) {
         Ok(problem) => Err(Refused(problem).into()),
         Err(_) => bail!("the answer was {status}: {}", String::from_utf8_lossy(body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_may_hold_anything() {
+        assert_eq!(path(&["accounts", "fxa", "a/b c?d#e%f@g"]), "/accounts/fxa/a%2Fb%20c%3Fd%23e%25f@g");
     }
 }

@@ -1,5 +1,8 @@
 //! What each command does: a request or a few, and how its answer is shown.
 
+pub(crate) mod account;
+pub(crate) mod check;
 pub(crate) mod init;
 pub(crate) mod migrate;
+pub(crate) mod node;
 pub(crate) mod token;

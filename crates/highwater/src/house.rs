@@ -6,11 +6,15 @@ use crate::admin;
 use crate::settings::Settings;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
+use idp::{Idp, Idps};
 use keys::{Callers, RootKey};
-use ledger::{Capability, Ledger, Tombstones};
-use std::time::Duration;
+use ledger::{Capability, Ledger, Tombstones, Worker};
+use std::sync::Arc;
 use store::{Clock, Engine, Migration, MigrationReport, Store, StoreError};
+use tokenserver::Tokenserver;
 use utoipa_axum::router::OpenApiRouter;
+use verify::Verifier;
+use work::Lifecycle;
 
 /// The composed whole.
 pub(crate) struct House {
@@ -21,14 +25,25 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Opens the store and composes what stands on it. A PostgreSQL that is down is found out later: by then the
-    /// listeners can say so.
-    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+    /// Opens the store and composes what stands on it: all that commands need, and with a `life` all that serves.
+    /// A PostgreSQL that is down is found out later: by then the listeners can say so.
+    pub(crate) fn open(settings: &Settings, life: Option<&Lifecycle>) -> Result<Self> {
         let root = root_key(settings)?;
         let store = Store::open(&settings.store, Clock::system())?;
-        let tombstones = Tombstones::new(&root, Duration::ZERO);
-        let ledger = Ledger::new(store.clone(), tombstones, vec![]);
-        let capabilities = vec![ledger.capability(settings.retention)];
+        let tombstones = Tombstones::new(&root, Tombstones::LEAST_LIFE);
+        let idps = idps(settings, life)?;
+        let mut capabilities = Vec::new();
+        if let Some(idps) = &idps {
+            let serving = life
+                .map(|life| tokenserver(settings, &store, idps, &tombstones, life))
+                .transpose()?
+                .flatten();
+            capabilities.push(tokenserver::capability(&store, idps.clone(), serving));
+            capabilities.push(fresh_keys(idps));
+        }
+        let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
+        let ledger = Ledger::new(store.clone(), tombstones, consequences);
+        capabilities.insert(0, ledger.capability(settings.retention));
         Ok(Self { callers: Callers::new(store.clone(), &root), store, ledger, capabilities })
     }
 
@@ -87,6 +102,38 @@ impl Schema {
     pub(crate) async fn pending(&self) -> Result<MigrationReport, StoreError> {
         self.ledger.store().pending_migrations(&self.steps).await
     }
+}
+
+/// The identity providers. A command that asks none of them works without one; what serves does not.
+fn idps(settings: &Settings, life: Option<&Lifecycle>) -> Result<Option<Idps>> {
+    if settings.idp.is_empty() && life.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Idps::new(&settings.idp)?))
+}
+
+/// The Tokenserver, where it is configured.
+fn tokenserver(
+    settings: &Settings,
+    store: &Store,
+    idps: &Idps,
+    tombstones: &Tombstones,
+    life: &Lifecycle,
+) -> Result<Option<Arc<Tokenserver>>> {
+    let Some(own) = settings.tokenserver.clone() else { return Ok(None) };
+    let verifier = Verifier::new(idps.clone(), &settings.verify);
+    let built =
+        Tokenserver::new(own, store.clone(), idps.clone(), verifier, tombstones.clone(), life.clone());
+    built.map(Some).context("tokenserver")
+}
+
+/// The loops that keep the identity providers' keys fresh.
+fn fresh_keys(idps: &Idps) -> Capability {
+    let worker = |idp: &Arc<Idp>| {
+        let idp = Arc::clone(idp);
+        Worker::new("idp.keys", None, move |stop| idp.keep_fresh(stop))
+    };
+    Capability { name: "idp", workers: idps.iter().map(worker).collect(), ..Capability::default() }
 }
 
 fn root_key(settings: &Settings) -> Result<RootKey> {

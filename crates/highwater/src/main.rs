@@ -8,6 +8,8 @@ mod admin;
 mod cli;
 mod client;
 mod commands;
+#[cfg(feature = "demo")]
+mod demo;
 mod house;
 mod listen;
 mod output;
@@ -25,7 +27,7 @@ use roles::Roles;
 use settings::Settings;
 use std::io::Write;
 use std::process::ExitCode;
-use telemetry::Verbosity;
+use telemetry::{LogSettings, Verbosity};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,6 +52,10 @@ async fn run(command: Command, global: &Global) -> Result<()> {
     match command {
         Command::Init(options) => commands::init::run(&options)?.print(global.json),
         Command::Reference { page } => reference::print(page),
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => {
+            demo::run(&options, Verbosity::from_flags(global.verbose), global.json).await
+        }
         configured => run_configured(configured, global).await,
     }
 }
@@ -57,12 +63,25 @@ async fn run(command: Command, global: &Global) -> Result<()> {
 /// The commands that need a configuration.
 async fn run_configured(command: Command, global: &Global) -> Result<()> {
     let settings = Settings::load(global.config.as_deref(), &global.set)?;
-    telemetry::start_logs(&settings.log, Verbosity::from_flags(global.verbose))?;
+    let logs =
+        if matches!(command, Command::Serve(_)) { settings.log.clone() } else { LogSettings::of_a_command() };
+    telemetry::start_logs(&logs, Verbosity::from_flags(global.verbose))?;
     let shown = match command {
         Command::Serve(options) => return serve::serve(&settings, &Roles::picked(&options.roles)).await,
+        Command::Check => return check(&settings, global.json).await,
         Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
+        Command::Node(command) => commands::node::run(command, &Admin::reach(&settings).await?).await?,
+        Command::Account(command) => commands::account::run(command, &Admin::reach(&settings).await?).await?,
         Command::Token(command) => commands::token::run(command, &Admin::reach(&settings).await?).await?,
-        Command::Init(_) | Command::Reference { .. } => unreachable!("needs no configuration"),
+        _ => unreachable!("the others need no configuration"),
     };
     shown.print(global.json)
+}
+
+/// Its findings are printed either way; the exit code says whether all of it works.
+async fn check(settings: &Settings, as_json: bool) -> Result<()> {
+    let (shown, works) = commands::check::run(settings).await?;
+    shown.print(as_json)?;
+    anyhow::ensure!(works, "not everything works; see above");
+    Ok(())
 }

@@ -55,9 +55,9 @@ pub(crate) struct Running {
 impl Running {
     /// Binds the sockets, starts what runs, and returns; it goes on until `life` is stopped.
     pub(crate) async fn start(settings: &Settings, roles: &Roles, telemetry: Telemetry) -> Result<Self> {
-        let mut house = House::open(settings)?;
-        let schema = house.schema();
         let life = Lifecycle::new();
+        let mut house = House::open(settings, Some(&life))?;
+        let schema = house.schema();
         let migrated = Arc::new(AtomicBool::new(migrate(&schema).await));
         let workers = workers(&mut house, roles);
         let health = Health {

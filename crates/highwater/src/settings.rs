@@ -25,6 +25,12 @@ pub(crate) struct Settings {
     pub(crate) store: store::Settings,
     /// The root key.
     pub(crate) keys: KeySettings,
+    /// The identity providers; the first is the default.
+    pub(crate) idp: Vec<idp::IdpConfig>,
+    /// How bearer tokens are checked.
+    pub(crate) verify: verify::Settings,
+    /// The Tokenserver, where it is served.
+    pub(crate) tokenserver: Option<tokenserver::Settings>,
     /// How long things are kept.
     pub(crate) retention: ledger::Retention,
     /// The listeners.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Applies the missing steps, or tells them.
 pub(crate) async fn run(options: &MigrateOptions, settings: &Settings) -> Result<Shown> {
-    let schema = House::open(settings)?.schema();
+    let schema = House::open(settings, None)?.schema();
     let report = if options.dry_run { schema.pending().await? } else { schema.migrate().await? };
     let word = if options.dry_run { "pending" } else { "applied" };
     let lines: Vec<String> = report.applied.iter().map(|step| format!("{word}: {step}")).collect();

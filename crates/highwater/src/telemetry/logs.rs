@@ -21,6 +21,13 @@ impl Default for LogSettings {
     }
 }
 
+impl LogSettings {
+    /// For a command: its answer says what there is to say.
+    pub(crate) fn of_a_command() -> Self {
+        Self { format: Format::Human, filter: "error".to_owned() }
+    }
+}
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -115,12 +115,14 @@ impl Statsd {
     }
 }
 
-fn push_timers(lines: &mut Lines<'_>, key: &Key, seconds: &[f64]) {
-    let step = seconds.len().div_ceil(TIMERS_A_FLUSH).max(1);
-    let chosen = seconds.iter().step_by(step);
+fn push_timers(lines: &mut Lines<'_>, key: &Key, values: &[f64]) {
+    let step = values.len().div_ceil(TIMERS_A_FLUSH).max(1);
+    let chosen = values.iter().step_by(step);
     #[expect(clippy::cast_precision_loss, reason = "a share of at most some million samples")]
-    let rate = chosen.len() as f64 / seconds.len() as f64;
-    chosen.for_each(|seconds| lines.push(key, Sample::Timer { ms: seconds * 1_000.0, rate }));
+    let rate = chosen.len() as f64 / values.len() as f64;
+    // A `…_size` is no duration; StatsD's timers take it as it is.
+    let factor = if key.name().ends_with("_size") { 1.0 } else { 1_000.0 };
+    chosen.for_each(|value| lines.push(key, Sample::Timer { ms: value * factor, rate }));
 }
 
 /// The facade's side: handles into the registry.

@@ -1,0 +1,129 @@
+//! `check`: what is configured, and whether it works, asked of the real thing.
+
+use crate::admin::health::{Finding, Status};
+use crate::house::House;
+use crate::output::{self, Shown};
+use crate::settings::Settings;
+use anyhow::Result;
+use idp::Idps;
+use serde_json::{Value, json};
+use store::StoreError;
+
+/// What was looked at, in order.
+type Findings = Vec<(String, Finding)>;
+
+/// Looks at everything. The flag says whether all of it works.
+pub(crate) async fn run(settings: &Settings) -> Result<(Shown, bool)> {
+    let mut found: Findings = vec![("configuration".to_owned(), configuration(settings))];
+    found.push(("keys.root".to_owned(), root_key(settings)));
+    found.push(("store".to_owned(), store(settings).await));
+    found.push(("listen".to_owned(), Finding::ok(doors(settings))));
+    found.extend(identity_providers(settings).await);
+    found.push(("tokenserver".to_owned(), tokenserver(settings)));
+    let works = found.iter().all(|(_, found)| found.status == Status::Ok);
+    Ok((shown(&found), works))
+}
+
+fn shown(found: &Findings) -> Shown {
+    let rows: Vec<Value> = found
+        .iter()
+        .map(|(what, found)| json!({ "what": what, "status": found.status, "detail": found.detail }))
+        .collect();
+    let table = output::table(&rows, &[("WHAT", "what"), ("STATUS", "status"), ("", "detail")], "");
+    Shown::new(Value::Array(rows), table)
+}
+
+fn configuration(settings: &Settings) -> Finding {
+    Finding::ok(match &settings.file {
+        Some(file) => format!("{}, then the environment and flags", file.display()),
+        None => "no file found: the environment, flags and defaults; `highwater init` writes one".to_owned(),
+    })
+}
+
+fn root_key(settings: &Settings) -> Finding {
+    if settings.keys.root.is_some() {
+        Finding::ok("set")
+    } else {
+        Finding::down("not set; `highwater init` writes one")
+    }
+}
+
+/// Opens the store and asks it, unless another process owns it.
+async fn store(settings: &Settings) -> Finding {
+    let place = without_password(&settings.store.url);
+    let house = match House::open(settings, None) {
+        Ok(house) => house,
+        Err(error) => return unopened(&error, &place),
+    };
+    match house.schema().pending().await {
+        Ok(report) if report.applied.is_empty() => {
+            Finding::ok(format!("{place} answers; its tables are up to date"))
+        }
+        Ok(report) => {
+            Finding::ok(format!("{place} answers; {} steps for `highwater migrate`", report.applied.len()))
+        }
+        Err(error) => Finding::down(format!("{place}: {error}")),
+    }
+}
+
+fn unopened(error: &anyhow::Error, place: &str) -> Finding {
+    match error.downcast_ref::<StoreError>() {
+        Some(StoreError::Owned { .. }) => Finding::ok(format!("{place} is served by a running process")),
+        _ => Finding::down(format!("{error:#}")),
+    }
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => parsed
+            .set_password(Some("***"))
+            .map_or_else(|()| "the database".to_owned(), |()| parsed.to_string()),
+        _ => url.to_owned(),
+    }
+}
+
+fn doors(settings: &Settings) -> String {
+    let listen = &settings.listen;
+    let socket = settings.admin_socket().map(|path| format!(", {}", path.display())).unwrap_or_default();
+    format!("public {}, service {}, admin {}{socket}", listen.public, listen.service, listen.admin)
+}
+
+/// Fetches the keys of each.
+async fn identity_providers(settings: &Settings) -> Findings {
+    let idps = match Idps::new(&settings.idp) {
+        Ok(idps) => idps,
+        Err(error) => return vec![("idp".to_owned(), Finding::down(error.to_string()))],
+    };
+    let mut found = Vec::new();
+    for idp in &idps {
+        let keys = match idp.probe().await {
+            Ok(0) => Finding::ok("no keys; it is asked about every token"),
+            Ok(count) => {
+                Finding::ok(format!("{count} keys for {}", idp.issuers().collect::<Vec<_>>().join(", ")))
+            }
+            Err(why) => Finding::down(why),
+        };
+        found.push((format!("idp.{}", idp.id()), keys));
+    }
+    found
+}
+
+fn tokenserver(settings: &Settings) -> Finding {
+    match settings.tokenserver.as_ref().map(tokenserver::Settings::check) {
+        None => Finding::ok("not configured: it is not served"),
+        Some(Ok(())) => Finding::ok("served on the public listener"),
+        Some(Err(error)) => Finding::down(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_stores_url_is_not_shown() {
+        assert_eq!(without_password("postgres://u:secret@h/d"), "postgres://u:***@h/d");
+        assert_eq!(without_password("sqlite:highwater.db"), "sqlite:highwater.db");
+    }
+}

@@ -1,0 +1,132 @@
+//! The stage: the stand-ins, a folder, and a running node between them.
+
+use crate::client::Admin;
+use crate::output::date;
+use crate::roles::Roles;
+use crate::serve::{Running, Signals};
+use crate::settings::Settings;
+use crate::telemetry::Telemetry;
+use anyhow::{Context, Result};
+use axum::http::Method;
+use keys::RootKey;
+use outbound::{Client, Manners, Url};
+use serde_json::json;
+use standins::{Now, StandInIdp, StandInNode};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use store::Clock;
+use tempfile::TempDir;
+
+/// What the identity provider's events are addressed to.
+pub(crate) const AUDIENCE: &str = "highwater-demo";
+/// The identity provider's id in the demo's configuration.
+pub(crate) const IDP: &str = "demo";
+/// How many users a node can hold.
+const CAPACITY: u32 = 100;
+
+/// Everything that runs.
+pub(crate) struct Stage {
+    pub(crate) idp: StandInIdp,
+    pub(crate) nodes: [StandInNode; 2],
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
+    pub(crate) config: PathBuf,
+    running: Running,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Starts the stand-ins, writes a configuration, starts Highwater by it and tells it of the nodes.
+    pub(crate) async fn set() -> Result<Self> {
+        let clock = Clock::system();
+        let now: Now = Arc::new({
+            let clock = clock.clone();
+            move || clock.now()
+        });
+        let secret = RootKey::generate().reveal();
+        let idp = StandInIdp::start(now.clone()).await?;
+        let nodes =
+            [StandInNode::start(&secret, now.clone()).await?, StandInNode::start(&secret, now).await?];
+        let folder = tempfile::Builder::new().prefix("highwater-demo-").tempdir()?;
+        let config = folder.path().join("highwater.toml");
+        std::fs::write(&config, configuration(&idp.url(), &secret))?;
+        let settings = Settings::load(Some(&config), &[])?;
+        let telemetry = Telemetry::install(&settings.metrics.statsd)?;
+        let running = Running::start(&settings, &Roles::picked(&[]), telemetry).await?;
+        let stage = Self { idp, nodes, client: client()?, clock, config, running, folder };
+        stage.add_nodes(&settings).await?;
+        Ok(stage)
+    }
+
+    /// A URL on a listener.
+    pub(crate) fn url(&self, listener: &str, path: &str) -> Result<Url> {
+        let place = self.running.places.iter().find(|(name, _)| *name == listener);
+        let (_, place) = place.with_context(|| format!("there is no listener {listener}"))?;
+        Ok(Url::parse(&format!("http://{place}{path}"))?)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The time, for people.
+    pub(crate) fn time(&self) -> String {
+        date(self.clock.now())
+    }
+
+    /// Waits for a signal, then clears the stage.
+    pub(crate) async fn stay(self, signals: Signals) -> Result<()> {
+        signals.until_ended(&self.running.life, self.running.grace).await
+    }
+
+    /// Stops everything; the folder goes with it.
+    pub(crate) async fn clear(self) -> Result<()> {
+        self.running.life.stop();
+        Ok(self.running.life.ended(self.running.grace).await?)
+    }
+
+    /// By the same request as `highwater node add`, through the admin socket.
+    async fn add_nodes(&self, settings: &Settings) -> Result<()> {
+        let admin = Admin::reach(settings).await?;
+        for node in &self.nodes {
+            let new = json!({ "node": node.url(), "capacity": CAPACITY });
+            admin.ask(Method::POST, crate::commands::node::PATH, Some(&new)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn client() -> Result<Client> {
+    let manners = Manners { deadline: Duration::from_secs(10), ..Manners::default() };
+    Ok(Client::for_operator_addresses(&manners)?)
+}
+
+/// What `init` would write, as short as it can be.
+fn configuration(idp: &str, secret: &str) -> String {
+    let root = RootKey::generate().reveal();
+    format!(
+        r#"[store]
+url = "sqlite:highwater.db"
+
+[keys]
+root = "{root}"
+
+[listen]
+public = "127.0.0.1:0"
+service = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+
+[[idp]]
+id = "{IDP}"
+issuers = ["{idp}"]
+account_domain = "accounts.example"
+server_url = "{idp}"
+set_audience = "{AUDIENCE}"
+
+[tokenserver]
+master_secret = "{secret}"
+metrics_hash_secret = "demo"
+"#
+    )
+}

@@ -1,0 +1,155 @@
+//! The walk: what the user does, and what must come of it.
+
+use super::page::Page;
+use super::stage::{AUDIENCE, Stage};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use outbound::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use outbound::{Answer, StatusCode, Url};
+use serde::Serialize;
+use standins::{Device, SecurityEvent, TokenAnswer};
+use std::time::Instant;
+
+/// The user of the walk, by the subject the identity provider knows.
+pub(crate) const USER: &str = "0c1e5f3a9b7d4e62a8f01b2c3d4e5f60";
+/// Somebody else, whom none of it concerns.
+const NEIGHBOUR: &str = "7f6e5d4c3b2a19087f6e5d4c3b2a1908";
+/// Whoever tries the lines printed at the end.
+const VISITOR: &str = "11112222333344445555666677778888";
+const TOKEN_PATH: &str = "/1.0/sync/1.5";
+const EVENT_PATH: &str = "/1.0/webhooks/fxa/events";
+
+/// One step, and whether it held.
+#[derive(Debug, Serialize)]
+pub(crate) struct Step {
+    pub(crate) who: &'static str,
+    pub(crate) what: String,
+    pub(crate) held: bool,
+    pub(crate) micros: u64,
+}
+
+/// The walk under way.
+pub(crate) struct Walk<'a> {
+    stage: &'a Stage,
+    page: &'a Page,
+    steps: Vec<Step>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(stage: &'a Stage, page: &'a Page) -> Self {
+        Self { stage, page, steps: Vec::new() }
+    }
+
+    /// All of it. A step that does not hold is told, and the walk goes on.
+    pub(crate) async fn go(mut self) -> Result<Vec<Step>> {
+        let stage = self.stage;
+        stage.idp.sign_up(USER);
+        stage.idp.sign_up(NEIGHBOUR);
+
+        self.page.act(1, "Three devices sign in; each gets a token and signs a request with it", "")?;
+        let [laptop, phone, tablet, neighbour] =
+            [sign_in(stage, USER)?, sign_in(stage, USER)?, sign_in(stage, USER)?, sign_in(stage, NEIGHBOUR)?];
+        for (who, device) in
+            [("laptop", &laptop), ("phone", &phone), ("tablet", &tablet), ("neighbour", &neighbour)]
+        {
+            self.step(who, served(stage, device)).await?;
+        }
+
+        self.page.act(
+            2,
+            "The password is changed on the phone",
+            "The old access tokens are good JWTs for six more hours; nobody took them back.",
+        )?;
+        let changed_at = stage.idp.change_password(USER).context("the user is there")?;
+        self.step("event", told(stage, SecurityEvent::PasswordChange(changed_at))).await?;
+        self.step("laptop", refused(stage, &laptop)).await?;
+        self.step("tablet", refused(stage, &tablet)).await?;
+        let phone = sign_in(stage, USER)?;
+        self.step("phone", served(stage, &phone)).await?;
+
+        self.page.act(3, "The account is deleted", "")?;
+        stage.idp.delete(USER);
+        self.step("event", told(stage, SecurityEvent::DeleteUser)).await?;
+        self.step("phone", refused(stage, &phone)).await?;
+        self.step("laptop", refused(stage, &laptop)).await?;
+        self.step("neighbour", served(stage, &neighbour)).await?;
+        Ok(self.steps)
+    }
+
+    async fn step(&mut self, who: &'static str, act: impl Future<Output = Result<String>>) -> Result<()> {
+        let began = Instant::now();
+        let outcome = act.await;
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let held = outcome.is_ok();
+        let what = outcome.unwrap_or_else(|error| format!("{error:#}"));
+        let step = Step { who, what, held, micros };
+        self.page.step(&step)?;
+        self.steps.push(step);
+        Ok(())
+    }
+}
+
+/// A line that shows a fresh device's request.
+pub(crate) fn visitor(stage: &Stage) -> Result<String> {
+    stage.idp.sign_up(VISITOR);
+    let headers = sign_in(stage, VISITOR)?.credentials().map(|(name, value)| format!("-H '{name}: {value}'"));
+    Ok(format!("curl -s {} {}", headers.join(" "), stage.url("public", TOKEN_PATH)?))
+}
+
+fn sign_in(stage: &Stage, subject: &str) -> Result<Device> {
+    stage.idp.sign_in(subject).map(Device::new).with_context(|| format!("there is no user {subject}"))
+}
+
+/// The device gets a token, and its node accepts a request signed with it.
+async fn served(stage: &Stage, device: &Device) -> Result<String> {
+    let answer = exchange(stage, device).await?;
+    ensure!(answer.status() == StatusCode::OK, "not served: {}", said(&answer));
+    let token: TokenAnswer = answer.json()?;
+    let collections = Url::parse(&token.collections_url())?;
+    let signed = header(&token.sign("GET", &collections, stage.clock.now()))?;
+    let accepted = stage.client.get(&collections).header(AUTHORIZATION, signed).send().await?;
+    ensure!(accepted.status() == StatusCode::OK, "its node refused the signed request: {}", said(&accepted));
+    let node = stage.nodes.iter().position(|node| token.api_endpoint.starts_with(&node.url()));
+    let node = node.ok_or_else(|| anyhow!("{} is none of the nodes", token.api_endpoint))? + 1;
+    Ok(format!(
+        "served: a token for node {node} as user {}, and node {node} accepted its signature",
+        token.uid
+    ))
+}
+
+/// The device gets no token, and is told why.
+async fn refused(stage: &Stage, device: &Device) -> Result<String> {
+    let answer = exchange(stage, device).await?;
+    ensure!(answer.status() == StatusCode::UNAUTHORIZED, "not refused: {}", said(&answer));
+    Ok(format!("refused: {}", said(&answer)))
+}
+
+/// Highwater is told by the identity provider: a signed Security Event Token, answered when it is committed.
+async fn told(stage: &Stage, event: SecurityEvent) -> Result<String> {
+    let token = stage.idp.security_event(AUDIENCE, USER, &event);
+    let url = stage.url("public", EVENT_PATH)?;
+    let bearer = header(&format!("Bearer {token}"))?;
+    let answer = stage.client.post_json(&url, "").header(AUTHORIZATION, bearer).send().await?;
+    if answer.status() != StatusCode::OK {
+        bail!("the event was not taken: {}", said(&answer));
+    }
+    Ok("the identity provider's signed event was taken in and committed".to_owned())
+}
+
+async fn exchange(stage: &Stage, device: &Device) -> Result<Answer> {
+    let mut request = stage.client.get(&stage.url("public", TOKEN_PATH)?);
+    for (name, value) in device.credentials() {
+        request = request.header(HeaderName::from_static(name), header(&value)?);
+    }
+    Ok(request.send().await?)
+}
+
+fn header(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).context("a header holds visible characters")
+}
+
+/// An answer in short: its status, and what the body calls it.
+fn said(answer: &Answer) -> String {
+    let body: serde_json::Value = answer.json().unwrap_or_default();
+    let called = body["status"].as_str().map(|status| format!(" {status}")).unwrap_or_default();
+    format!("{}{called}", answer.status().as_u16())
+}
