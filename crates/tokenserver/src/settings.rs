@@ -1,0 +1,136 @@
+use crate::Secret;
+use crate::rules::{InvalidNodeUrl, NodeUrl};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The Tokenserver's section of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The secret that service nodes share with this server: tokens are signed and keys derived under it. Raw text.
+    pub master_secret: Secret,
+    /// The secret that hashed account ids in tokens, answers and logs are made under. Raw text.
+    pub metrics_hash_secret: Secret,
+    /// How long a token counts, in seconds, unless the client asks for less.
+    pub token_duration_seconds: u64,
+    /// Whether users that were never here are taken.
+    pub allow_new_users: bool,
+    /// A node to add at start when it is not there yet.
+    pub init_node_url: Option<String>,
+    /// How many users that node can hold.
+    pub init_node_capacity: i32,
+    /// Which part of a full node's capacity is opened at a time, from above 0 to 1.
+    pub node_capacity_release_rate: f64,
+    /// What clients are told their node runs on: telemetry only.
+    pub node_type: String,
+    /// Assigns everybody to the node of this id, whatever its load.
+    pub spanner_node_id: Option<i64>,
+    /// How long a change may take, in milliseconds, before the client is asked to come again. None: as long as the
+    /// store takes.
+    pub change_timeout_ms: Option<u64>,
+    /// Where `/` leads.
+    pub documentation_url: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            master_secret: Secret::default(),
+            metrics_hash_secret: Secret::default(),
+            token_duration_seconds: 3600,
+            allow_new_users: true,
+            init_node_url: None,
+            init_node_capacity: 100_000,
+            node_capacity_release_rate: 0.1,
+            node_type: "spanner".to_owned(),
+            spanner_node_id: None,
+            change_timeout_ms: None,
+            documentation_url: "https://mozilla-services.github.io/syncstorage-rs/".to_owned(),
+        }
+    }
+}
+
+/// Settings that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSettings {
+    /// Tokens signed under an empty secret could be made by anybody.
+    #[error("master_secret is empty; set it to the secret that the service nodes have")]
+    NoMasterSecret,
+    /// A rate that opens nothing, or more than there is.
+    #[error("node_capacity_release_rate is {rate}; it must be above 0 and at most 1")]
+    ReleaseRate {
+        /// As given.
+        rate: String,
+    },
+    /// The node to begin with is none.
+    #[error("init_node_url: {0}")]
+    InitNode(#[from] InvalidNodeUrl),
+    /// A capacity below zero.
+    #[error("init_node_capacity is {capacity}; it cannot be negative")]
+    InitNodeCapacity {
+        /// As given.
+        capacity: i32,
+    },
+    /// A place to lead to that no header can carry.
+    #[error("documentation_url has characters that no header can carry")]
+    DocumentationUrl,
+}
+
+impl Settings {
+    /// Whether they can work; the first thing that is wrong otherwise.
+    pub fn check(&self) -> Result<(), InvalidSettings> {
+        let rate = self.node_capacity_release_rate;
+        if self.master_secret.is_empty() {
+            return Err(InvalidSettings::NoMasterSecret);
+        }
+        if !(rate > 0.0 && rate <= 1.0) {
+            return Err(InvalidSettings::ReleaseRate { rate: rate.to_string() });
+        }
+        if self.init_node_capacity < 0 {
+            return Err(InvalidSettings::InitNodeCapacity { capacity: self.init_node_capacity });
+        }
+        if http::HeaderValue::from_str(&self.documentation_url).is_err() {
+            return Err(InvalidSettings::DocumentationUrl);
+        }
+        self.init_node().map(drop)
+    }
+
+    /// The node to begin with, in its stored form.
+    pub(crate) fn init_node(&self) -> Result<Option<NodeUrl>, InvalidSettings> {
+        Ok(self.init_node_url.as_deref().map(NodeUrl::parse).transpose()?)
+    }
+
+    pub(crate) fn change_timeout(&self) -> Option<Duration> {
+        self.change_timeout_ms.map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn working() -> Settings {
+        Settings { master_secret: Secret::new("s"), ..Settings::default() }
+    }
+
+    #[test]
+    fn the_defaults_need_nothing_but_a_secret() {
+        assert_eq!(working().check(), Ok(()));
+        assert_eq!(Settings::default().check(), Err(InvalidSettings::NoMasterSecret));
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_at_start() {
+        for rate in [0.0, -0.1, 1.1, f64::NAN] {
+            let odd = Settings { node_capacity_release_rate: rate, ..working() };
+            assert!(matches!(odd.check(), Err(InvalidSettings::ReleaseRate { .. })), "{rate}");
+        }
+        let odd = Settings { init_node_url: Some("ftp://host".to_owned()), ..working() };
+        assert!(matches!(odd.check(), Err(InvalidSettings::InitNode(_))));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error() {
+        assert!(serde_json::from_str::<Settings>(r#"{"master_secert": "x"}"#).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+use super::SERVICE;
+use crate::rules::{Ledgered, Row};
+use account::{AccountId, Mark, Millis, State};
+use store::{PointRead, Rows, Sql, StoreError, Value};
+
+store::statements! {
+    /// The user's newest rows with their nodes, and what the ledger knows; a row even for a user who has none. The
+    /// service is looked up each time: its row may be made anew under a running server.
+    static LOOKUP = both(
+        "select a.mark, a.credential_at, a.state,
+            u.uid, u.generation, u.client_state, u.created_at, u.replaced_at, u.keys_changed_at, u.nodeid, n.node
+        from services s
+        left join accounts a on a.idp = $2 and a.subject = $3
+        left join (
+            select * from users
+            where email = $4 and service = (select id from services where service = $1)
+            order by created_at desc, uid desc limit 20
+        ) u on true
+        left join nodes n on n.id = u.nodeid
+        where s.service = $1"
+    );
+}
+
+/// What is known of a user: one indexed statement.
+pub(crate) struct Lookup<'a> {
+    /// The account.
+    pub account: &'a AccountId,
+    /// As it stands in the rows.
+    pub email: &'a str,
+}
+
+/// A user's rows, and what the ledger says of the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The newest rows, in no order.
+    pub rows: Vec<Row>,
+    /// What the ledger says.
+    pub ledgered: Ledgered,
+}
+
+impl Known {
+    /// The account was deleted then and is forgotten but for its tombstone. (What the ledger still knows goes before.)
+    pub(super) fn forgotten(&mut self, deleted_at: Option<i64>) {
+        if let Some(at) = deleted_at {
+            self.ledgered =
+                Ledgered { mark: Mark::at(Millis::new(at)), credential: Mark::NONE, state: State::Deleted };
+        }
+    }
+
+    /// Takes what the columns from `at` on say: mark, credential, state, then a row with its node.
+    pub(super) fn take(&mut self, row: &store::Row<'_>, at: usize) -> Result<(), StoreError> {
+        if let Some(mark) = row.opt_int(at)? {
+            self.ledgered = Ledgered {
+                mark: Mark::at(Millis::new(mark)),
+                credential: Mark::at(Millis::new(row.int(at + 1)?)),
+                state: State::from_code(row.int(at + 2)?),
+            };
+        }
+        if let Some(uid) = row.opt_int(at + 3)? {
+            self.rows.push(Row {
+                uid,
+                generation: row.int(at + 4)?,
+                client_state: row.text(at + 5)?.to_owned(),
+                created_at: Millis::new(row.int(at + 6)?),
+                replaced_at: row.opt_int(at + 7)?.map(Millis::new),
+                keys_changed_at: row.opt_int(at + 8)?,
+                node_id: row.int(at + 9)?,
+                node: row.opt_text(at + 10)?.map(str::to_owned),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The service's row is missing.
+pub(super) fn no_service() -> StoreError {
+    StoreError::Statement { reason: format!("there is no service {SERVICE:?}; run the migrations") }
+}
+
+impl PointRead for Lookup<'_> {
+    const NAME: &'static str = "storage.get_users";
+    type Output = Known;
+
+    fn sql(&self) -> &'static Sql {
+        &LOOKUP
+    }
+
+    fn params(&self) -> impl AsRef<[Value<'_>]> + Send {
+        [
+            SERVICE.into(),
+            self.account.idp.as_str().into(),
+            self.account.subject.as_str().into(),
+            self.email.into(),
+        ]
+    }
+
+    fn read(&self, rows: Rows<'_>) -> Result<Known, StoreError> {
+        let mut known = None;
+        rows.for_each(|row| known.get_or_insert_with(Known::default).take(row, 0))?;
+        known.ok_or_else(no_service)
+    }
+}

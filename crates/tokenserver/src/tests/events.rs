@@ -1,0 +1,114 @@
+//! From an account event to a refusal, through the ledger and both ways of refusing: the mark at once, the rows after.
+
+use super::*;
+use account::{AccountEvent, AccountId, Change, Millis, Subject};
+use ledger::{Received, SourceId};
+
+const BEHIND: &str = "401 invalid-generation | body |  | Unauthorized";
+
+fn event(change: Change, at: Option<i64>) -> Received {
+    let account = AccountId::new(IdpId::new("main").expect("valid"), Subject::new("user").expect("valid"));
+    let event = AccountEvent { account, at: at.map(Millis::new), change };
+    Received { source: SourceId::new("test"), message_id: format!("{event:?}"), event }
+}
+
+async fn happens(house: &House, change: Change, at: Option<i64>) {
+    house.ledger.apply(event(change, at)).await.expect("the ledger answers");
+}
+
+/// A ledger that carries nothing into the rows: the moment before the consequences.
+fn without_consequences(house: &House) -> Ledger {
+    Ledger::new(house.store.clone(), house.ledger.tombstones().clone(), vec![])
+}
+
+#[tokio::test]
+async fn an_old_device_is_refused_after_a_password_change_and_a_fresh_one_is_served() {
+    for house in House::on_each_engine().await {
+        let uid = house.exchange("user", 100, KEY_ID).await.uid();
+        happens(&house, Change::PasswordChange, Some(5_000)).await;
+        assert_eq!(house.exchange("user", 100, KEY_ID).await.refusal(), BEHIND);
+        assert_eq!(house.exchange("user", 5_000, KEY_ID).await.uid(), uid);
+        let new_key = house.exchange("user", 6_000, "6000-uw").await.uid();
+        assert_ne!(new_key, uid);
+    }
+}
+
+#[tokio::test]
+async fn the_mark_alone_refuses_before_any_row_is_touched() {
+    for house in House::on_each_engine().await {
+        house.exchange("user", 100, KEY_ID).await.uid();
+        let ledger = without_consequences(&house);
+        ledger.apply(event(Change::PasswordReset, Some(5_000))).await.expect("the ledger answers");
+        assert_eq!(house.exchange("user", 100, KEY_ID).await.refusal(), BEHIND);
+        assert_eq!(house.exchange("user", 5_000, KEY_ID).await.status, StatusCode::OK);
+        ledger.apply(event(Change::Delete { reason: None }, Some(9_000))).await.expect("the ledger answers");
+        assert_eq!(house.exchange("user", 5_000, KEY_ID).await.refusal(), BEHIND);
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_was_never_here_is_refused_by_the_mark() {
+    for house in House::on_each_engine().await {
+        happens(&house, Change::PasswordChange, Some(5_000)).await;
+        assert_eq!(house.exchange("user", 4_000, KEY_ID).await.refusal(), BEHIND);
+        assert_eq!(house.exchange("user", 5_000, KEY_ID).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_retired_and_gives_its_place_up() {
+    for house in House::on_each_engine().await {
+        let uid = house.exchange("user", 100, KEY_ID).await.uid();
+        happens(&house, Change::Delete { reason: None }, None).await;
+        assert_eq!(house.exchange("user", 100, KEY_ID).await.refusal(), BEHIND);
+        assert_eq!(house.exchange("user", Value::Null, KEY_ID).await.refusal(), BEHIND);
+        assert_eq!(
+            house.exchange("user", i64::MAX, KEY_ID).await.uid(),
+            uid,
+            "the one that counts as the highest"
+        );
+        let nodes = house.store.run(crate::store::ListNodes).await.expect("the store answers");
+        assert_eq!((nodes[0].current_load, nodes[0].available), (0, 1000));
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_refused_until_it_is_enabled_and_a_new_token_granted() {
+    for house in House::on_each_engine().await {
+        let before = claims("user", 100);
+        house.exchange("user", 100, KEY_ID).await.uid();
+        let at = START.get() + 10_500;
+        happens(&house, Change::Disable, Some(at)).await;
+        let refused = "401 invalid-credentials | body |  | Unauthorized";
+        assert_eq!(house.exchange("user", i64::MAX, KEY_ID).await.refusal(), refused);
+        happens(&house, Change::Enable, Some(at + 1)).await;
+        let token = house.token(&before);
+        let headers =
+            |token: String| [("authorization", format!("Bearer {token}")), ("x-keyid", KEY_ID.to_owned())];
+        assert_eq!(
+            house.get(SYNC, &headers(token)).await.refusal(),
+            BEHIND,
+            "granted before it was disabled"
+        );
+        let mut since = before;
+        since["iat"] = json!(START.seconds() + 11);
+        assert_eq!(house.get(SYNC, &headers(house.token(&since))).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_generation_is_judged_by_when_it_was_granted() {
+    for house in House::on_each_engine().await {
+        let granted = async |second: i64| {
+            let mut claims = claims("user", Value::Null);
+            claims["iat"] = json!(START.seconds() + second);
+            let token = house.token(&claims);
+            let headers = [("authorization", format!("Bearer {token}")), ("x-keyid", KEY_ID.to_owned())];
+            house.get(SYNC, &headers).await.status
+        };
+        happens(&house, Change::PasswordChange, Some(START.get() + 20_500)).await;
+        assert_eq!(granted(19).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(granted(20).await, StatusCode::UNAUTHORIZED, "too coarse to tell, and nobody to ask");
+        assert_eq!(granted(21).await, StatusCode::OK);
+    }
+}
