@@ -164,7 +164,9 @@ impl Store {
 
 struct Ping;
 
-static PING: crate::Sql = crate::Sql::both("select 1");
+crate::statements! {
+    static PING = both("select 1");
+}
 
 impl Operation for Ping {
     const NAME: &'static str = "ping";

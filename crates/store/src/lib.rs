@@ -36,6 +36,7 @@ pub use tx::Tx;
 pub use value::{Row, Rows, Value};
 
 /// The statements this crate itself runs on every engine, for the test that prepares each one.
-pub static STATEMENTS: &[&[&Sql]] = &[lease::STATEMENTS, migrate::STATEMENTS];
+pub static STATEMENTS: &[&[&Sql]] =
+    &[engine::STATEMENTS, lease::STATEMENTS, migrate::STATEMENTS, postgres::STATEMENTS, tx::STATEMENTS];
 /// The tables this crate owns.
 pub static MIGRATIONS: &[Migration] = &[lease::LEASES];

@@ -1,5 +1,5 @@
 use crate::sql::Text;
-use crate::{Operation, Sql, Store, StoreError, Tx};
+use crate::{Operation, Store, StoreError, Tx};
 use account::Millis;
 
 /// A step of the schema. Steps are applied once each, in their order, and never changed afterwards: first expand,
@@ -36,13 +36,10 @@ pub struct MigrationReport {
 crate::statements! {
     static APPLIED = both("select name from highwater_migrations");
     static RECORD = both("insert into highwater_migrations (name, applied_at) values ($1, $2) on conflict do nothing");
+    static ONE_AT_A_TIME = per_engine { sqlite: "select 1", postgres: "select pg_advisory_xact_lock(7308324466019527794)" };
+    static TABLE = both(
+        "create table if not exists highwater_migrations (name varchar(100) primary key, applied_at bigint not null)");
 }
-
-static TABLE: Sql = Sql::both(
-    "create table if not exists highwater_migrations (name varchar(100) primary key, applied_at bigint not null)",
-);
-
-static ONE_AT_A_TIME: Sql = Sql::per_engine("select 1", "select pg_advisory_xact_lock(7308324466019527794)");
 
 /// Brings a store's schema up to date.
 struct Migrate {

@@ -5,6 +5,8 @@ mod connect;
 mod listen;
 mod shared;
 
+pub(crate) use listen::STATEMENTS;
+
 use crate::signal::Signals;
 use crate::{Clock, Operation, PointRead, Settings, StoreError, Tx};
 use deadpool_postgres::{ClientWrapper, Object, Pool};

@@ -85,8 +85,23 @@ fn expand(text: &str, engine: Engine) -> String {
         rest = rest.get(close + 1..).unwrap_or_default();
     }
     out.push_str(rest);
-    // SQLite numbers `$1` by first appearance; `?1` means the first parameter wherever it stands.
-    if engine == Engine::Sqlite { out.replace('$', "?") } else { out }
+    if engine == Engine::Sqlite { number_parameters(&out) } else { out }
+}
+
+/// SQLite numbers `$1` by first appearance; `?1` means the first parameter wherever it stands. (A `$` before anything
+/// but a digit is none of ours: a path in JSON.)
+fn number_parameters(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        let is_parameter = from[1..].starts_with(|c: char| c.is_ascii_digit());
+        out.push_str(before);
+        out.push(if is_parameter { '?' } else { '$' });
+        rest = &from[1..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn expand_name(name: &str, engine: Engine, out: &mut String) {

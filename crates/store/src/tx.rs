@@ -133,12 +133,15 @@ impl<'a> Tx<'a> {
     }
 }
 
-/// Advisory locks, not row locks: an account needs no row to be locked. Taken in the order of their keys.
-static LOCK_ACCOUNTS: Sql = Sql::per_engine(
-    "select 1 where $1 is null",
-    "select pg_advisory_xact_lock(k) from (select distinct value::bigint as k from json_array_elements_text($1::json) \
-     order by k) as keys",
-);
+crate::statements! {
+    // Advisory locks, not row locks: an account needs no row to be locked. Taken in the order of their keys.
+    static LOCK_ACCOUNTS = per_engine {
+        sqlite: "select 1 where $1 is null",
+        postgres:
+            "select pg_advisory_xact_lock(k)
+             from (select distinct value::bigint as k from json_array_elements_text($1::json) order by k) as keys",
+    };
+}
 
 /// The accounts' lock keys as a JSON array: 64 bits of a digest each, so that two accounts share a key only by
 /// a chance of 2⁻⁶⁴, and then merely wait for each other.

@@ -45,7 +45,8 @@ pub(super) async fn receive(address: &Address, signals: &Signals) {
 async fn receive_until_lost(address: &Address, signals: &Signals) -> Result<(), StoreError> {
     let (heard, mut hear) = unbounded_channel();
     let (client, connection) = address.listener(heard).await?;
-    let listen = async {
+    // Owns the client: when listening fails, the connection ends with it and another is made.
+    let listen = async move {
         client.batch_execute(&format!("listen {CHANNEL}")).await?;
         signals.send_all_here();
         while let Some(topics) = hear.recv().await {
@@ -93,8 +94,12 @@ pub(super) async fn follow_clock(shared: &Shared, clock: &Clock) {
 
 struct ServerTime;
 
-static SERVER_TIME: Sql =
-    Sql::per_engine("select 0", "select (extract(epoch from clock_timestamp()) * 1000)::bigint");
+crate::statements! {
+    static SERVER_TIME = per_engine {
+        sqlite: "select 0",
+        postgres: "select (extract(epoch from clock_timestamp()) * 1000)::bigint",
+    };
+}
 
 impl PointRead for ServerTime {
     const NAME: &'static str = "server_time";
