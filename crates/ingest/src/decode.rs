@@ -49,8 +49,7 @@ pub struct Decoded {
 /// counts, and zero is none. Numbers and booleans may come as strings, as the schemas of the sender's side have it.
 pub fn decode(body: &[u8], remit: &Remit) -> Result<Decoded, Junk> {
     if body.len() > MAX_BODY {
-        let detail = format!("{} bytes; at most {MAX_BODY} are read", body.len());
-        return Err(Junk::new(Reason::TooLarge, detail));
+        return Err(Junk::new(Reason::TooLarge, format!("more than {MAX_BODY} bytes")));
     }
     let text = std::str::from_utf8(body).map_err(|error| Junk::new(Reason::NotUtf8, error.to_string()))?;
     let outer = object(text, "the body")?;

@@ -1,5 +1,6 @@
 use crate::junk::{Junk, Reason};
 use account::{AccountId, IdpId, InvalidId, Subject};
+use idp::Idp;
 
 /// An identity provider, by the names that events call it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,9 +9,18 @@ pub struct Authority {
     pub id: IdpId,
     /// What `iss` may say for it. One slash at the end makes no difference.
     pub issuers: Vec<String>,
-    /// The domain in `uid@domain`; also taken for an `iss`. An identity provider without one has subjects that may
-    /// themselves hold an `@`, and they are never split.
-    pub domain: Option<String>,
+    /// The domain in `uid@domain`; also taken for an `iss`.
+    pub domain: String,
+}
+
+impl From<&Idp> for Authority {
+    fn from(idp: &Idp) -> Self {
+        Self {
+            id: idp.id().clone(),
+            issuers: idp.issuers().map(str::to_owned).collect(),
+            domain: idp.account_domain().to_owned(),
+        }
+    }
 }
 
 impl Authority {
@@ -26,7 +36,7 @@ impl Authority {
 
     /// Whether its accounts are written `uid@domain`. Domain names know no case (RFC 4343).
     pub fn has_domain(&self, domain: &str) -> bool {
-        self.domain.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(domain))
+        self.domain.eq_ignore_ascii_case(domain)
     }
 }
 
@@ -61,16 +71,24 @@ impl Remit {
     pub fn account(&self, uid: &str, iss: Option<&str>) -> Result<AccountId, Junk> {
         let (authority, subject) = match iss {
             Some(iss) => {
-                let named = self.authorities().find(|authority| authority.is_named(iss));
-                let authority = named.ok_or_else(|| {
-                    foreign(&format!("the issuer {iss:?} is not one the source may speak for"))
-                })?;
+                let authority = self.named(iss)?;
                 (authority, within(authority, uid)?)
             }
             None => self.by_domain(uid)?,
         };
-        let subject = Subject::new(subject).map_err(|error| unfit(&error))?;
-        Ok(AccountId::new(authority.id.clone(), subject))
+        account_of(authority, subject)
+    }
+
+    /// Whose account a `sub` is (RFC 7519 section 4.1.2): opaque, so an `@` in it says nothing, unless what follows is
+    /// the identity provider's own account domain, which is never kept twice.
+    pub fn subject(&self, sub: &str, iss: Option<&str>) -> Result<AccountId, Junk> {
+        let authority = iss.map_or(Ok(&self.home), |iss| self.named(iss))?;
+        account_of(authority, within(authority, sub).unwrap_or(sub))
+    }
+
+    fn named(&self, iss: &str) -> Result<&Authority, Junk> {
+        let named = self.authorities().find(|authority| authority.is_named(iss));
+        named.ok_or_else(|| foreign(&format!("the issuer {iss:?} is not one the source may speak for")))
     }
 
     fn by_domain<'u>(&self, uid: &'u str) -> Result<(&Authority, &'u str), Junk> {
@@ -86,14 +104,19 @@ impl Remit {
     }
 }
 
+fn account_of(authority: &Authority, subject: &str) -> Result<AccountId, Junk> {
+    let subject = Subject::new(subject).map_err(|error| unfit(&error))?;
+    Ok(AccountId::new(authority.id.clone(), subject))
+}
+
 /// The subject inside `uid`, at an identity provider that is known already.
 fn within<'u>(authority: &Authority, uid: &'u str) -> Result<&'u str, Junk> {
     match uid.rsplit_once('@') {
         Some((subject, domain)) if authority.has_domain(domain) => Ok(subject),
-        Some((_, domain)) if authority.domain.is_some() => {
+        Some((_, domain)) => {
             Err(foreign(&format!("the domain {domain:?} in `uid` is not that of {}", authority.id)))
         }
-        _ => Ok(uid),
+        None => Ok(uid),
     }
 }
 
@@ -118,7 +141,7 @@ pub(crate) mod tests {
         Authority {
             id: IdpId::new("fxa").expect("valid"),
             issuers: vec!["https://accounts.firefox.com".into()],
-            domain: Some("api.accounts.firefox.com".into()),
+            domain: "api.accounts.firefox.com".into(),
         }
     }
 
@@ -126,7 +149,7 @@ pub(crate) mod tests {
         Authority {
             id: IdpId::new("other").expect("valid"),
             issuers: vec!["https://id.example.org/".into()],
-            domain: None,
+            domain: "id.example.org".into(),
         }
     }
 
@@ -152,7 +175,10 @@ pub(crate) mod tests {
             ("u1", Some(""), Err(Reason::Foreign)),
             ("u1", Some("https://accounts.firefox.com//"), Err(Reason::Foreign)),
             ("u1", Some("https://id.example.org"), Ok("other:u1")),
-            ("u1@mail.example", Some("https://id.example.org"), Ok("other:u1@mail.example")),
+            ("u1", Some("id.example.org"), Ok("other:u1")),
+            ("u1@id.example.org", None, Ok("other:u1")),
+            ("u1@mail.example", Some("https://id.example.org"), Err(Reason::Foreign)),
+            ("u1@mail.example@id.example.org", Some("https://id.example.org"), Ok("other:u1@mail.example")),
             ("", None, Err(Reason::MissingUid)),
             ("@api.accounts.firefox.com", None, Err(Reason::MissingUid)),
             ("u\u{0}1", None, Err(Reason::ControlCharacter)),
@@ -164,9 +190,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_home_without_a_domain_never_splits_a_subject() {
-        let remit = Remit::new(other(), vec![firefox()]);
-        assert_eq!(account(&remit, "u1@mail.example", None), Ok("other:u1@mail.example".into()));
-        assert_eq!(account(&remit, "u1@api.accounts.firefox.com", None), Ok("fxa:u1".into()));
+    fn a_subject_is_opaque_but_for_its_own_domain() {
+        let remit = Remit::new(firefox(), vec![other()]);
+        let subject =
+            |sub, iss| remit.subject(sub, iss).map(|account| account.to_string()).map_err(|junk| junk.reason);
+        assert_eq!(subject("u1", None), Ok("fxa:u1".into()));
+        assert_eq!(subject("u1@mail.example", None), Ok("fxa:u1@mail.example".into()));
+        assert_eq!(subject("u1@api.accounts.firefox.com", None), Ok("fxa:u1".into()));
+        assert_eq!(subject("u1", Some("https://id.example.org")), Ok("other:u1".into()));
+        assert_eq!(subject("u1", Some("https://elsewhere.example")), Err(Reason::Foreign));
+        assert_eq!(subject("", None), Err(Reason::MissingUid));
     }
 }

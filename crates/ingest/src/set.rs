@@ -10,17 +10,16 @@ use crate::decode::Decoded;
 use crate::decode::members::{Members, Value};
 use crate::decode::reader::moment_of_seconds;
 use crate::junk::{Junk, Oddity, Reason};
-use crate::remit::Remit;
+use crate::remit::{Authority, Remit};
 use account::{AccountId, Millis};
+use idp::{Idp, Idps};
 use jose::{Compact, Header, Malformed};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How far clocks may lie apart: a token from the future within it is taken, one that expired within it too.
 const SKEW: Duration = Duration::from_mins(1);
-
-/// The longest `jti` that is kept as it is, in bytes.
-const MAX_JTI: usize = 200;
 
 /// Why a token is not taken. None of them is an outage: sending it again changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,21 +76,28 @@ pub struct Rules {
 }
 
 /// A token's outside: what it says of itself before anything in it can be believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
+#[derive(Clone)]
+pub struct Envelope<'t> {
+    compact: Compact<'t>,
+    header: Header,
     issuer: String,
     claims: String,
 }
 
-impl Envelope {
+impl<'t> Envelope<'t> {
     /// Reads a compact JWS. Every `typ` is refused but `secevent+jwt`, `JWT` and none at all: above all `at+jwt`, since
     /// access tokens are signed with the same keys and have a client id for their audience as well.
-    pub fn open(token: &str) -> Result<Self, Refusal> {
+    pub fn open(token: &'t str) -> Result<Self, Refusal> {
         let compact = Compact::split(token)?;
-        check_type(&compact.header()?)?;
+        let header = compact.header()?;
+        check_type(&header)?;
         let claims = String::from_utf8(compact.payload()?).map_err(|_| Refusal::Claims)?;
-        let issuer = issuer(&claims)?;
-        Ok(Self { issuer, claims })
+        Ok(Self { compact, header, issuer: issuer(&claims)?, claims })
+    }
+
+    /// The token, for whoever verifies its signature.
+    pub fn signed(&self) -> (&Compact<'t>, &Header) {
+        (&self.compact, &self.header)
     }
 
     /// Its claims as they came, JSON text: what is kept of it. The token itself never is.
@@ -121,28 +127,56 @@ fn check_type(header: &Header) -> Result<(), Refusal> {
 }
 
 impl Rules {
+    /// Those identity providers that send tokens: each with an audience configured.
+    pub fn of(idps: &Idps) -> Self {
+        let transmitter = |idp: &Arc<Idp>| {
+            let audiences = vec![idp.set_audience()?.to_owned()];
+            Some(Transmitter { audiences, remit: Remit::new(Authority::from(&**idp), vec![]) })
+        };
+        Self { transmitters: idps.iter().filter_map(transmitter).collect() }
+    }
+
     /// The transmitter whose token this says it is.
-    pub fn transmitter(&self, envelope: &Envelope) -> Result<&Transmitter, Refusal> {
-        let known = |transmitter: &&Transmitter| transmitter.remit.home().has_issuer(&envelope.issuer);
+    pub fn transmitter(&self, envelope: &Envelope<'_>) -> Result<&Transmitter, Refusal> {
+        self.sent_by(&envelope.issuer)
+    }
+
+    fn sent_by(&self, issuer: &str) -> Result<&Transmitter, Refusal> {
+        let known = |transmitter: &&Transmitter| transmitter.remit.home().has_issuer(issuer);
         self.transmitters.iter().find(known).ok_or(Refusal::Issuer)
     }
 
     /// Judges the claims of a token whose signature by its transmitter's key is good.
-    pub fn accept<'t>(&'t self, envelope: &'t Envelope, now: Millis) -> Result<Accepted<'t>, Refusal> {
+    pub fn accept<'t>(&'t self, envelope: &'t Envelope<'_>, now: Millis) -> Result<Accepted<'t>, Refusal> {
         let transmitter = self.transmitter(envelope)?;
         let claims = members(&envelope.claims)?;
         check_audience(&claims, &transmitter.audiences)?;
-        let issued_at = claim_time(&claims, "iat")?;
-        let not_before = claim_time(&claims, "nbf")?;
-        if [issued_at, not_before].into_iter().flatten().any(|at| at > now.plus(SKEW)) {
+        check_times(&claims, now)?;
+        read(transmitter, claims)
+    }
+
+    /// Reads the claims of a token that was accepted once, from where they were kept.
+    pub fn reread<'t>(&'t self, claims: &'t str) -> Result<Accepted<'t>, Refusal> {
+        read(self.sent_by(&issuer(claims)?)?, members(claims)?)
+    }
+}
+
+fn read<'t>(transmitter: &'t Transmitter, claims: Members<'t>) -> Result<Accepted<'t>, Refusal> {
+    let events = claims.some("events").ok_or(Refusal::Claim("events"))?;
+    let events = events.members().map_err(|_| Refusal::Events)?;
+    let told_at = claim_time(&claims, "toe")?.or(claim_time(&claims, "iat")?);
+    Ok(Accepted { transmitter, told_at, claims, events })
+}
+
+fn check_times(claims: &Members<'_>, now: Millis) -> Result<(), Refusal> {
+    for name in ["iat", "nbf"] {
+        if claim_time(claims, name)?.is_some_and(|at| at > now.plus(SKEW)) {
             return Err(Refusal::Early);
         }
-        if claim_time(&claims, "exp")?.is_some_and(|at| at.plus(SKEW) < now) {
-            return Err(Refusal::Expired);
-        }
-        let events = claims.some("events").ok_or(Refusal::Claim("events"))?;
-        let events = events.members().map_err(|_| Refusal::Events)?;
-        Ok(Accepted { transmitter, told_at: claim_time(&claims, "toe")?.or(issued_at), claims, events })
+    }
+    match claim_time(claims, "exp")? {
+        Some(at) if at.plus(SKEW) < now => Err(Refusal::Expired),
+        _ => Ok(()),
     }
 }
 
@@ -197,7 +231,7 @@ impl Accepted<'_> {
     /// text of the token itself is then its name.
     pub fn token_id(&self) -> Option<String> {
         let id = self.claims.some("jti")?.clean_text().ok()?;
-        (!id.is_empty() && id.len() <= MAX_JTI).then(|| id.into_owned())
+        (!id.is_empty()).then(|| id.into_owned())
     }
 
     /// Its events, in the token's order.
@@ -229,14 +263,14 @@ impl Accepted<'_> {
             && text(&subject, "format").is_some_and(|format| format == "iss_sub")
             && let (Some(iss), Some(sub)) = (text(&subject, "iss"), text(&subject, "sub"))
         {
-            return self.transmitter.remit.account(&sub, Some(&iss));
+            return self.transmitter.remit.subject(&sub, Some(&iss));
         }
         let sub = self.claims.some("sub").ok_or_else(|| {
             Junk::new(Reason::MissingUid, "neither `sub` nor `sub_id` of the format iss_sub")
         })?;
         let sub =
             sub.text().map_err(|_| Junk::new(Reason::WrongType, format!("`sub` is {}", sub.type_name())))?;
-        self.transmitter.remit.account(&sub, None)
+        self.transmitter.remit.subject(&sub, None)
     }
 }
 

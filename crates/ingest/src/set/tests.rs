@@ -41,7 +41,8 @@ fn token(header: &str, claims: &str) -> String {
 }
 
 fn judged(claims: &Json) -> Result<Vec<SetEvent>, Refusal> {
-    let envelope = Envelope::open(&token(r#"{"alg":"RS256","kid":"k"}"#, &claims.to_string()))?;
+    let token = token(r#"{"alg":"RS256","kid":"k"}"#, &claims.to_string());
+    let envelope = Envelope::open(&token)?;
     rules().accept(&envelope, NOW).map(|accepted| accepted.events())
 }
 
@@ -246,7 +247,7 @@ fn the_account_is_in_sub_or_in_sub_id() {
     assert_eq!(account(json!({"iss": from_other, "sub": "u1"})), Ok("other:u1".into()));
     assert_eq!(account(json!({"iss": from_other, "sub_id": iss_sub(firefox)})), Ok("fxa:u2".into()));
     assert_eq!(account(json!({"sub_id": iss_sub(from_other)})), Err(Reason::Foreign));
-    assert_eq!(account(json!({"sub": "u1@elsewhere.example"})), Err(Reason::Foreign));
+    assert_eq!(account(json!({"sub": "u1@mail.example"})), Ok("fxa:u1@mail.example".into()));
     assert_eq!(account(json!({"sub": null})), Err(Reason::MissingUid));
     assert_eq!(account(json!({"sub": ""})), Err(Reason::MissingUid));
     assert_eq!(
@@ -323,22 +324,23 @@ fn what_is_no_token_is_refused() {
         assert!(matches!(Envelope::open(text), Err(Refusal::Malformed(_))), "{text}");
     }
     for claims in ["", "x", "[]", "7", "{\"iss\":"] {
-        let refused = Envelope::open(&token(header, if claims.is_empty() { " " } else { claims }));
-        assert_eq!(refused, Err(Refusal::Claims), "{claims}");
+        let token = token(header, if claims.is_empty() { " " } else { claims });
+        assert_eq!(Envelope::open(&token).err(), Some(Refusal::Claims), "{claims}");
     }
     let latin1 = format!("{}.{}.AA", to_base64url(header.as_bytes()), to_base64url(b"{\"iss\":\"\xe9\"}"));
-    assert_eq!(Envelope::open(&latin1), Err(Refusal::Claims));
+    assert_eq!(Envelope::open(&latin1).err(), Some(Refusal::Claims));
 }
 
 #[test]
 fn a_token_is_named_by_its_jti_when_it_has_a_usable_one() {
     let id = |extra| {
         let claims = claims(extra).to_string();
-        let envelope = Envelope::open(&token(r#"{"alg":"RS256"}"#, &claims)).expect("well-formed");
+        let token = token(r#"{"alg":"RS256"}"#, &claims);
+        let envelope = Envelope::open(&token).expect("well-formed");
         rules().accept(&envelope, NOW).expect("accepted").token_id()
     };
     assert_eq!(id(json!({"jti": "a"})), Some("a".into()));
-    for odd in [json!(null), json!(""), json!(7), json!("a\u{0}"), json!("x".repeat(201))] {
+    for odd in [json!(null), json!(""), json!(7), json!("a\u{0}")] {
         assert_eq!(id(json!({"jti": odd})), None, "{odd}");
     }
 }

@@ -1,0 +1,81 @@
+use super::*;
+use crate::remit::tests::firefox;
+use crate::testing::{FakeSink, outage};
+use account::Millis;
+use store::Clock;
+
+fn pump(sink: &FakeSink) -> Pump<FakeSink> {
+    let remit = Remit::new(firefox(), vec![]);
+    let clock = Clock::manual(Millis::new(1_789_000_000_000));
+    Pump::into_sink(sink.clone(), clock, SourceId::new("queue"), remit, Freshness::Live)
+}
+
+fn message(id: usize, body: &str) -> Message {
+    Message { id: format!("m{id}"), body: body.as_bytes().to_vec() }
+}
+
+fn delete(uid: &str) -> String {
+    format!(r#"{{"event":"delete","uid":"{uid}"}}"#)
+}
+
+fn deletes(uids: impl IntoIterator<Item = String>) -> Vec<Message> {
+    uids.into_iter().enumerate().map(|(id, uid)| message(id, &delete(&uid))).collect()
+}
+
+#[tokio::test]
+async fn events_go_to_the_ledger_and_junk_to_the_dead_letters() {
+    let sink = FakeSink::default();
+    let messages =
+        [message(0, &delete("a")), message(1, "hello"), message(2, &delete("b")), message(3, "[]")];
+    let bytes = messages.iter().map(|message| message.body.len() as u64).sum();
+    let summary = pump(&sink).take(&messages).await.expect("no outage");
+    assert_eq!(summary, IngestSummary { events: 2, news: 2, known: 0, junk: 2, bytes });
+    assert_eq!(sink.subjects(), ["a", "b"]);
+    assert_eq!(sink.buried(), [("m1".into(), "not_json"), ("m3".into(), "not_an_object")]);
+    assert_eq!(sink.letters()[0].body, b"hello");
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_is_known() {
+    let sink = FakeSink::default();
+    let pump = pump(&sink);
+    pump.take(&deletes(["a".into()])).await.expect("no outage");
+    let again = pump.take(&deletes(["a".into()])).await.expect("no outage");
+    assert_eq!((again.events, again.news, again.known), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn a_large_batch_goes_in_transactions_of_256() {
+    let sink = FakeSink::default();
+    pump(&sink).take(&deletes((0..600).map(|n| format!("u{n}")))).await.expect("no outage");
+    assert_eq!(sink.batch_sizes(), [256, 256, 88]);
+    assert_eq!(sink.subjects(), (0..600).map(|n| format!("u{n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_event_the_ledger_refuses_is_buried_and_the_line_moves_on() {
+    let sink = FakeSink::refusing(&["u7", "u100", "u101"]);
+    let summary = pump(&sink).take(&deletes((0..200).map(|n| format!("u{n}")))).await.expect("no outage");
+    assert_eq!((summary.news, summary.junk), (197, 3));
+    assert_eq!(
+        sink.buried(),
+        [("m7".into(), "refused"), ("m100".into(), "refused"), ("m101".into(), "refused")]
+    );
+    assert_eq!(sink.letters()[0].body, delete("u7").as_bytes());
+    let expected: Vec<_> = (0..200).filter(|n| ![7, 100, 101].contains(n)).map(|n| format!("u{n}")).collect();
+    assert_eq!(sink.subjects(), expected, "the others went through in their order");
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_be_taken_while_the_store_is_down() {
+    let sink = FakeSink::default();
+    let pump = pump(&sink);
+    sink.fail_next([outage()]);
+    assert!(pump.take(&deletes(["a".into()])).await.expect_err("an outage").is_outage());
+    assert_eq!(sink.subjects(), Vec::<String>::new());
+    sink.fail_next([outage()]);
+    assert!(pump.take(&[message(0, "junk")]).await.expect_err("an outage").is_outage());
+    assert_eq!(sink.buried(), []);
+    let summary = pump.take(&[message(0, "junk"), message(1, &delete("a"))]).await.expect("it is back");
+    assert_eq!((summary.news, summary.junk), (1, 1));
+}
