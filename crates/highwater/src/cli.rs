@@ -164,7 +164,7 @@ pub(crate) struct NodeNumbers {
     /// How many users live on it.
     #[arg(long)]
     pub(crate) current_load: Option<i64>,
-    /// Out of order: it gets no users, and its own are moved. --downed=false clears it.
+    /// Out of order: it gets no users; those it has keep it. --downed=false clears it.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) downed: Option<bool>,
     /// It asked to be spared: it gets no users for now. --backoff=false clears it.

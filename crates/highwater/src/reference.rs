@@ -10,7 +10,7 @@ use std::fmt::Write;
 pub(crate) fn print(page: ReferencePage) -> Result<()> {
     match page {
         ReferencePage::Cli => say(&command_line()),
-        ReferencePage::Configuration => say(crate::commands::init::TEMPLATE),
+        ReferencePage::Configuration => say(&configuration()),
         ReferencePage::Openapi => say("{}"),
     }
 }
@@ -22,6 +22,14 @@ fn command_line() -> String {
     root.build();
     push(&mut page, &mut root);
     page
+}
+
+/// The template with every setting.
+fn configuration() -> String {
+    format!(
+        "# The configuration\n\nThis is the file that `highwater init` writes, with fresh secrets in place of the braces. It names every\nsetting there is.\n\n```toml\n{}\n```\n",
+        crate::commands::init::TEMPLATE.trim_end()
+    )
 }
 
 fn push(page: &mut String, command: &mut clap::Command) {

@@ -5,6 +5,8 @@
 //! wrong is named with the file and line, or the variable, it was written in.
 
 mod error;
+#[cfg(test)]
+mod known;
 mod reader;
 mod sections;
 mod sources;

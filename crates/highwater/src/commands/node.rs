@@ -8,11 +8,11 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 /// The nodes, on the admin API.
-pub(crate) const PATH: &str = "/tokenserver/nodes";
+pub(crate) const PATH: &str = "/nodes";
 
 const COLUMNS: &[Column] = &[
     ("ID", "id"),
-    ("NODE", "node"),
+    ("URL", "url"),
     ("AVAILABLE", "available"),
     ("LOAD", "current_load"),
     ("CAPACITY", "capacity"),
@@ -31,18 +31,18 @@ pub(crate) async fn run(command: NodeCommand, admin: &Admin) -> Result<Shown> {
         }
         NodeCommand::Add { node, capacity, change } => {
             let body = body(&node, Some(capacity), &change);
-            shown(admin.ask(Method::POST, PATH, Some(&body)).await?)
+            Ok(shown(admin.ask(Method::POST, PATH, Some(&body)).await?))
         }
         NodeCommand::Update { node, capacity, change } => {
             let body = body(&node, capacity, &change);
-            shown(admin.ask(Method::PATCH, PATH, Some(&body)).await?)
+            Ok(shown(admin.ask(Method::PATCH, PATH, Some(&body)).await?))
         }
     }
 }
 
-fn shown(node: Value) -> Result<Shown> {
+fn shown(node: Value) -> Shown {
     let card = output::card(&node, COLUMNS);
-    Ok(Shown::new(node, card))
+    Shown::new(node, card)
 }
 
 /// Only what was said: what is absent stays as it is.
@@ -56,5 +56,5 @@ fn body(node: &str, capacity: Option<i64>, change: &NodeNumbers) -> Value {
         ("backoff", backoff.map(Value::from)),
     ];
     let said = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(std::iter::once(("node".to_owned(), json!(node))).chain(said).collect::<Map<_, _>>())
+    Value::Object(std::iter::once(("url".to_owned(), json!(node))).chain(said).collect::<Map<_, _>>())
 }

@@ -90,7 +90,7 @@ impl Stage {
     async fn add_nodes(&self, settings: &Settings) -> Result<()> {
         let admin = Admin::reach(settings).await?;
         for node in &self.nodes {
-            let new = json!({ "node": node.url(), "capacity": CAPACITY });
+            let new = json!({ "url": node.url(), "capacity": CAPACITY });
             admin.ask(Method::POST, crate::commands::node::PATH, Some(&new)).await?;
         }
         Ok(())

@@ -9,10 +9,8 @@ use crate::roles::Roles;
 use crate::settings::Settings;
 use crate::telemetry::Prometheus;
 use anyhow::{Result, anyhow};
-use axum::Json;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use ledger::{Problem, Role};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -59,7 +57,10 @@ impl Doors<'_> {
     fn public(&self, house: &mut House) -> Result<Router> {
         let routes = merged(house.capabilities.iter_mut().map(|it| std::mem::take(&mut it.public)));
         let cors = Cors::new(&self.settings.listen.cors).map_err(|why| anyhow!(why))?;
-        Ok(cors.around(self.bounded(routes.fallback(nothing_public), self.body_bytes())))
+        // The Tokenserver says itself what is not there: sync clients read it.
+        let routes =
+            if self.settings.tokenserver.is_some() { routes } else { routes.fallback(nothing_public) };
+        Ok(cors.around(self.bounded(routes, self.body_bytes())))
     }
 
     /// Only callers with a service token.
@@ -100,9 +101,8 @@ fn merged(routers: impl Iterator<Item = OpenApiRouter>) -> Router {
     routers.fold(OpenApiRouter::new(), OpenApiRouter::merge).split_for_parts().0
 }
 
-/// What sync clients know as "no such URL": the JSON number 0.
-async fn nothing_public() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, Json(0))
+async fn nothing_public() -> StatusCode {
+    StatusCode::NOT_FOUND
 }
 
 async fn nothing_here() -> Problem {
