@@ -145,11 +145,9 @@ impl From<Failure> for AskError {
 
 impl Counters {
     fn of(idp: &str) -> Self {
-        metrics::describe_counter!(
-            "highwater_idp_questions_total",
-            "Questions to an identity provider about tokens"
-        );
-        let counter = |outcome| metrics::counter!("highwater_idp_questions_total", "idp" => idp.to_owned(), "outcome" => outcome);
+        metrics::describe_counter!("idp.questions", "Questions to an identity provider about tokens");
+        let counter =
+            |outcome| metrics::counter!("idp.questions", "idp" => idp.to_owned(), "outcome" => outcome);
         Self {
             accepted: counter("accepted"),
             refused: counter("refused"),

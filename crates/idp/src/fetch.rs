@@ -69,13 +69,10 @@ impl Keys {
     }
 
     pub(crate) fn fetched_from(mut self, client: Client, url: Url, pace: Pace, idp: &str) -> Self {
-        metrics::describe_counter!(
-            "highwater_idp_key_fetches_total",
-            "Fetches of an identity provider's keys"
+        metrics::describe_counter!("idp.key_fetches", "Fetches of an identity provider's keys");
+        let counters = ["fetched", "failed"].map(
+            |outcome| metrics::counter!("idp.key_fetches", "idp" => idp.to_owned(), "outcome" => outcome),
         );
-        let counters = ["fetched", "failed"].map(|outcome| {
-            metrics::counter!("highwater_idp_key_fetches_total", "idp" => idp.to_owned(), "outcome" => outcome)
-        });
         self.source =
             Some(Source { client, url, pace, idp: Arc::from(idp), last: Mutex::new(None), counters });
         self

@@ -145,6 +145,18 @@ impl Idp {
         }
     }
 
+    /// Fetches its keys now, where it has any to fetch, for somebody who wants to know whether that works; says how
+    /// many are known then.
+    ///
+    /// # Errors
+    /// Why they could not be fetched, for people.
+    pub async fn probe(&self) -> Result<usize, String> {
+        if self.keys.can_fetch() {
+            self.keys.refetch().await.map_err(|error| error.to_string())?;
+        }
+        Ok(self.keys.load().keys().len())
+    }
+
     /// Keeps its keys fresh until told to stop: fetches them at once, then every `keys_refresh_seconds`; sooner after
     /// a failure. To be run for as long as the process serves.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {

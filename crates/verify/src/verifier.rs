@@ -212,21 +212,16 @@ struct Counters {
 
 impl Counters {
     fn new() -> Self {
-        metrics::describe_counter!(
-            "highwater_verify_checks_total",
-            "Bearer tokens checked, by what came of it"
-        );
-        metrics::describe_counter!("highwater_verify_refusals_total", "Bearer tokens refused, by reason");
-        let outcome =
-            |outcome: &'static str| metrics::counter!("highwater_verify_checks_total", "outcome" => outcome);
+        metrics::describe_counter!("verify.checks", "Bearer tokens checked, by what came of it");
+        metrics::describe_counter!("verify.refusals", "Bearer tokens refused, by reason");
+        let outcome = |outcome: &'static str| metrics::counter!("verify.checks", "outcome" => outcome);
         Self {
             remembered: outcome("remembered"),
             signed: outcome("verified"),
             told: outcome("asked"),
             unavailable: outcome("unavailable"),
-            refused: Refusal::ALL.map(
-                |refusal| metrics::counter!("highwater_verify_refusals_total", "reason" => refusal.as_str()),
-            ),
+            refused: Refusal::ALL
+                .map(|refusal| metrics::counter!("verify.refusals", "reason" => refusal.as_str())),
         }
     }
 
