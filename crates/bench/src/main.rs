@@ -1,0 +1,99 @@
+//! Measured: `cargo run --release -p bench -- NAME`.
+//!
+//! The server under measure is a process of its own on a core of its own; the load generator and what stands behind the
+//! server share the other. Each figure comes with its limit, measured in the same run: a ratio holds on a noisy machine.
+
+mod home;
+mod ingest;
+mod latency;
+mod limit;
+mod load;
+mod pin;
+mod process;
+mod report;
+mod serve;
+mod tokens;
+mod usage;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mimalloc::MiMalloc;
+use std::time::Duration;
+
+/// The product's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Highwater, measured.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example: cargo run --release -p bench -- tokens --engine sqlite --json")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Token exchanges: existing users warm and cold, new users.
+    Tokens(Options),
+    /// Account events: from a file.
+    Ingest(Options),
+    /// The bare handler alone: what every ratio is taken against.
+    Bare(Options),
+    /// Serves what is measured; started by the benches themselves.
+    #[command(hide = true, subcommand)]
+    Serve(serve::Serve),
+}
+
+/// How to measure.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Only on this engine.
+    #[arg(long)]
+    engine: Option<Engine>,
+    /// How long each figure is measured, in seconds.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// How many requests are on the way at once.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// After the table, one JSON object on the last line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the store runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+impl Options {
+    fn engines(&self) -> Vec<Engine> {
+        self.engine.map_or_else(|| vec![Engine::Sqlite, Engine::Postgres], |engine| vec![engine])
+    }
+
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+fn main() -> Result<()> {
+    let (options, report) = match Cli::parse().command {
+        Command::Serve(serve) => return serve.run(),
+        Command::Ingest(options) => (options.clone(), ingest::bench(&options)?),
+        Command::Bare(options) => (options.clone(), limit::bench(&options)?),
+        Command::Tokens(options) => (options.clone(), tokens::bench(&options)?),
+    };
+    report.print(options.json)
+}

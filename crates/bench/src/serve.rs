@@ -1,0 +1,106 @@
+//! The other side: what this program does as the process under measure.
+
+mod bare;
+mod house;
+mod ingest;
+mod job;
+mod telemetry;
+
+pub(crate) use bare::BODY;
+pub(crate) use house::{MASTER_SECRET, NODE};
+pub(crate) use job::Done;
+
+use crate::process::READY;
+use anyhow::Result;
+use axum::Router;
+use axum::serve::ListenerExt;
+use clap::Subcommand;
+use house::House;
+use std::io::{Read, Write, stdin, stdout};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Serve {
+    /// The bare handler: the limit.
+    Bare,
+    /// The Tokenserver.
+    Tokens {
+        /// The store's URL.
+        #[arg(long)]
+        store: String,
+        /// The identity provider's URL.
+        #[arg(long)]
+        idp: String,
+    },
+    /// Takes the events of a file in, and ends.
+    IngestFile {
+        /// The store's URL.
+        #[arg(long)]
+        store: String,
+        /// Events, one a line.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Takes the events of a queue in.
+    IngestQueue {
+        /// The store's URL.
+        #[arg(long)]
+        store: String,
+        #[command(flatten)]
+        queue: ingest::Queue,
+    },
+    /// Receives and deletes the messages of a queue.
+    DrainQueue {
+        #[command(flatten)]
+        queue: ingest::Queue,
+    },
+}
+
+impl Serve {
+    /// Does it, the servers until standard input ends. The runtime is the product's: multi-threaded, a thread for each
+    /// core it may use, which is one.
+    pub(crate) fn run(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<()> {
+        match self {
+            Self::Bare => listen(bare::router()).await,
+            Self::Tokens { store, idp } => listen(House::open(&store, &idp).await?.public).await,
+            Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
+            Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
+            Self::DrainQueue { queue } => ingest::drain(&queue).await,
+        }
+    }
+}
+
+async fn listen(router: Router) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let listener = listener.tap_io(|stream| {
+        // What is measured is not Nagle's patience; a connection that will not have it is none to worry about.
+        let _ = stream.set_nodelay(true);
+    });
+    ready(&address.to_string())?;
+    tokio::select! {
+        done = axum::serve(listener, router).into_future() => Ok(done?),
+        told = until_told_to_end() => told,
+    }
+}
+
+/// Says that it is at work, and where.
+fn ready(place: &str) -> Result<()> {
+    let mut out = stdout();
+    writeln!(out, "{READY}{place}")?;
+    Ok(out.flush()?)
+}
+
+/// Until standard input ends.
+async fn until_told_to_end() -> Result<()> {
+    tokio::task::spawn_blocking(|| stdin().read_to_end(&mut Vec::new())).await??;
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Metrics as the product keeps them: recorded for a scrape, tidied once a second.
+
+use anyhow::{Result, anyhow};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use std::time::Duration;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+/// The upper ends of the histograms' buckets, in seconds.
+const BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+
+/// Installs the process's recorder; what it gives back tidies until it is told to stop.
+pub(super) fn install() -> Result<impl FnOnce(CancellationToken) -> Tidying> {
+    let recorder = PrometheusBuilder::new().set_buckets(BUCKETS)?.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)
+        .map_err(|_| anyhow!("the metrics recorder was installed twice"))?;
+    Ok(move |stop: CancellationToken| -> Tidying {
+        Box::pin(async move {
+            let mut tick = interval(Duration::from_secs(1));
+            while stop.run_until_cancelled(tick.tick()).await.is_some() {
+                handle.run_upkeep();
+            }
+        })
+    })
+}
+
+type Tidying = futures::future::BoxFuture<'static, ()>;
