@@ -1,11 +1,11 @@
-use crate::consequence::{Consequence, News, Outcome};
+use crate::consequence::{Consequence, News};
 use crate::rules::{self, Account, Verdict};
-use crate::sequencer;
 use crate::tombstones::{Tombstones, json};
+use crate::{owe, sequencer};
 use account::{AccountEvent, AccountId, Change, IdpId, Mark, Millis, State, StateAt, Subject};
 use aws_lc_rs::digest;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use store::{Engine, Operation, Store, StoreError, Tx};
@@ -16,7 +16,6 @@ pub(crate) const LARGEST_BATCH: usize = 256;
 const MEANING: &str = "=meaning";
 
 store::statements! {
-    static CAPABILITIES = both("select name from capabilities order by name");
     static REGISTER = both("insert into capabilities (name) values ($1) on conflict do nothing");
     static SEEN = both(
         "select r.at from {rows $1: at bigint, source text, message_id text} as r
@@ -42,10 +41,6 @@ store::statements! {
         "insert into receipts (source, message_id, received_at)
          select r.source, r.message_id, $2 from {rows $1: source text, message_id text} as r where true
          on conflict do nothing");
-    static OWE = both(
-        "insert into effects (idp, subject, version, capability, state, attempts, next_attempt_at)
-         select r.idp, r.subject, r.version, r.capability, r.state, 0, $2
-         from {rows $1: idp text, subject text, version bigint, capability text, state smallint} as r");
 }
 
 /// The name of a source of events, as configured.
@@ -225,7 +220,7 @@ impl Operation for Apply {
         self.save(tx, &before, &folded.accounts).await?;
         self.append(tx, &folded).await?;
         self.receive(tx, &receipts).await?;
-        let left_over = self.effects(tx, &folded.news).await?;
+        let left_over = owe::carry_out_or_owe(tx, &self.consequences, &folded.news, self.now).await?;
         Ok(Done { applied: folded.applied, left_over })
     }
 }
@@ -389,61 +384,6 @@ impl Apply {
     async fn receive(&self, tx: &mut Tx<'_>, receipts: &[Vec<Receipt>]) -> Result<(), StoreError> {
         tx.execute(&RECEIVE, &[(&json(receipts.iter().flatten())).into(), self.now.into()]).await.map(drop)
     }
-
-    /// One effect row for each capability and event: done when this node could carry it out at once.
-    async fn effects(&self, tx: &mut Tx<'_>, news: &[News]) -> Result<bool, StoreError> {
-        #[derive(Serialize)]
-        struct Row<'a> {
-            idp: &'a str,
-            subject: &'a str,
-            version: i64,
-            capability: &'a str,
-            state: i64,
-        }
-        if news.is_empty() {
-            return Ok(false);
-        }
-        let capabilities = tx.query(&CAPABILITIES, &[], |row| Ok(row.text(0)?.to_owned())).await?;
-        let mut done = HashMap::new();
-        for name in &capabilities {
-            done.insert(name.as_str(), self.carry_out(tx, name, news).await?);
-        }
-        let rows = capabilities.iter().flat_map(|capability| {
-            let state = i64::from(done[capability.as_str()]);
-            news.iter().map(move |news| Row {
-                idp: news.account.idp.as_str(),
-                subject: news.account.subject.as_str(),
-                version: news.version,
-                capability,
-                state,
-            })
-        });
-        let rows = json(rows);
-        if !capabilities.is_empty() {
-            tx.execute(&OWE, &[(&rows).into(), self.now.into()]).await?;
-        }
-        Ok(done.values().any(|done| !done))
-    }
-
-    /// Carries one capability's part out under a savepoint. Whatever goes wrong there, the event itself commits.
-    async fn carry_out(&self, tx: &mut Tx<'_>, capability: &str, news: &[News]) -> Result<bool, StoreError> {
-        let Some(consequence) = self.consequences.iter().find(|c| c.capability() == capability) else {
-            return Ok(false);
-        };
-        tx.savepoint().await?;
-        match consequence.apply(tx, news, true).await {
-            Ok(Outcome::Done) => tx.release().await.map(|()| true),
-            Ok(Outcome::Deferred) => tx.undo().await.map(|()| false),
-            // The transaction itself is lost, or must be run again.
-            Err(error) if error.is_outage() => Err(error),
-            Err(error) => {
-                tracing::error!(capability, %error, "a consequence failed; its effects stay pending and are retried");
-                metrics::counter!("ledger.effects_failed", "capability" => capability.to_owned())
-                    .increment(1);
-                tx.undo().await.map(|()| false)
-            }
-        }
-    }
 }
 
 /// Reads accounts that are there.
@@ -470,12 +410,13 @@ pub(crate) async fn load_accounts(
 }
 
 /// The names an event is remembered under: its message, and for a subscription change also what it says, because
-/// nothing in the account tells a repeated one from a new one.
+/// nothing in the account tells a repeated one from a new one. Without a change time only the message can: active,
+/// inactive and active again would be taken for one.
 fn receipts_of(received: &Received) -> Vec<Receipt> {
     let message =
         Receipt { source: Arc::clone(&received.source.0), message_id: bounded(&received.message_id) };
     match &received.event.change {
-        Change::SubscriptionChange(subscription) => {
+        Change::SubscriptionChange(subscription) if received.event.at.is_some() => {
             let meaning = serde_json::to_string(&(&received.event.account, received.event.at, subscription));
             let meaning = hash(meaning.expect("a subscription always serialises").as_bytes());
             vec![message, Receipt { source: Arc::from(MEANING), message_id: meaning }]

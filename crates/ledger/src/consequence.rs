@@ -24,7 +24,8 @@ pub struct News {
 pub enum Outcome {
     /// It is carried out.
     Done,
-    /// It is too large to be carried out inside the ledger's transaction: workers do it right after.
+    /// Inside the ledger's transaction: it is too large for it, and workers do it right after. From a worker: a part of
+    /// it is done and kept, and there is more.
     Deferred,
 }
 
@@ -38,7 +39,8 @@ pub trait Consequence: Send + Sync + 'static {
     ///
     /// First called inside the ledger's transaction, under a savepoint of its own: there it must be bounded (≤ 50
     /// rows an event) or answer [`Outcome::Deferred`]. When it fails or defers, workers call it again, an event at a
-    /// time, with `inline` false.
+    /// time, with `inline` false; there it may do its work in parts (≤ 500 rows), answering [`Outcome::Deferred`] until
+    /// the last. Each account's events come in their order: a later one waits while an earlier one is owed.
     fn apply<'a>(
         &'a self,
         tx: &'a mut Tx<'_>,

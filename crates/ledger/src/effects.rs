@@ -1,6 +1,6 @@
 //! What is still owed: effects that were not carried out inside the ledger's transaction, carried out by workers.
 
-use crate::consequence::{Consequence, News};
+use crate::consequence::{Consequence, News, Outcome};
 use crate::{Ledger, Worker};
 use account::{AccountId, Change, IdpId, Mark, Millis, State, Subject};
 use serde::{Deserialize, Serialize};
@@ -171,8 +171,10 @@ impl Operation for CarryOut {
         tx.lock_accounts(std::slice::from_ref(&self.owed.account)).await?;
         // Another node may have been quicker: then there is nothing owed any more.
         let Some(news) = tx.query_opt(&OWED, &self.owed.key(), news_of).await? else { return Ok(()) };
-        self.consequence.apply(tx, std::slice::from_ref(&news), false).await?;
-        tx.execute(&SETTLE, &self.owed.key()).await.map(drop)
+        match self.consequence.apply(tx, std::slice::from_ref(&news), false).await? {
+            Outcome::Done => tx.execute(&SETTLE, &self.owed.key()).await.map(drop),
+            Outcome::Deferred => Ok(()), // a part of it is done: it stays due
+        }
     }
 }
 

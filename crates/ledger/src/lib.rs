@@ -16,6 +16,7 @@ mod dead_letters;
 mod effects;
 mod feed;
 mod http;
+mod owe;
 mod problem;
 mod retention;
 mod rules;
@@ -43,6 +44,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     dead_letters::STATEMENTS,
     effects::STATEMENTS,
     feed::STATEMENTS,
+    owe::STATEMENTS,
     retention::STATEMENTS,
     sequencer::STATEMENTS,
     standing::STATEMENTS,

@@ -68,7 +68,8 @@ pub static MIGRATIONS: &[Migration] = &[
             error text,
             primary key (idp, subject, version, capability)
         );
-        create index effects_pending on effects (capability, next_attempt_at) where state = 0;",
+        create index effects_pending on effects (capability, next_attempt_at) where state = 0;
+        create index effects_owed on effects (idp, subject, capability, version) where state = 0;",
     ),
     Migration::both(
         "ledger 0005 dead letters",

@@ -93,8 +93,8 @@ impl StoreError {
         )
     }
 
-    /// From what a panic left behind.
-    pub(crate) fn panicked(operation: &'static str, panic: &(dyn std::any::Any + Send)) -> Self {
+    /// From what `catch_unwind` caught.
+    pub fn panicked(operation: &'static str, panic: &(dyn std::any::Any + Send)) -> Self {
         let reason = panic
             .downcast_ref::<&str>()
             .map(ToString::to_string)

@@ -1,0 +1,6 @@
+//! The ledger on real stores: every test on both engines.
+
+mod applying;
+mod consequences;
+mod model;
+mod told;

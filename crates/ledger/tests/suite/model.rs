@@ -1,0 +1,51 @@
+//! What any set of events comes to, said anew in plain numbers: nothing here is shared with the ledger's own rules.
+
+use account::Change;
+use std::collections::BTreeMap;
+use store::testing::START;
+
+/// A made-up event: whose, when, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) account: usize,
+    /// Milliseconds after the tests' clocks begin; `None` when the source gave no time.
+    pub(crate) at: Option<i64>,
+    pub(crate) change: Change,
+}
+
+/// How an account must stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) mark: i64,
+    pub(crate) credential_at: i64,
+    /// When, and how strict: 0 active, 1 disabled, 2 deleted.
+    pub(crate) state: (i64, i64),
+}
+
+/// How accounts stand after these events, in whatever order and however often they came in at the clock's beginning.
+pub(crate) fn expected(said: &[Said]) -> BTreeMap<usize, Expected> {
+    let mut accounts = BTreeMap::<usize, Expected>::new();
+    for Said { account, at, change } in said {
+        let account = accounts.entry(*account).or_default();
+        // More than five minutes ahead is a wrong clock: then, as without a time, the time of receipt counts.
+        let at = START.get() + at.filter(|at| *at <= 300_000).unwrap_or(0);
+        let (is_password, strictness) = match change {
+            Change::PasswordChange | Change::PasswordReset | Change::SignOutEverywhere => (true, None),
+            Change::Enable => (false, Some(0)),
+            Change::Disable => (false, Some(1)),
+            Change::Delete { .. } => (false, Some(2)),
+            Change::ProfileChange(profile) => (false, profile.account_disabled.map(i64::from)),
+            _ => (false, None),
+        };
+        if is_password {
+            account.credential_at = account.credential_at.max(at);
+        }
+        if is_password || strictness.is_some_and(|strictness| strictness > 0) {
+            account.mark = account.mark.max(at);
+        }
+        if let Some(strictness) = strictness {
+            account.state = account.state.max((at, strictness));
+        }
+    }
+    accounts
+}
