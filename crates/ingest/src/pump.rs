@@ -7,9 +7,11 @@ use crate::meters::{Freshness, Meters};
 use crate::remit::Remit;
 use account::AccountEvent;
 use ledger::{Applied, DeadLetter, Ledger, LedgerError, Received, SourceId};
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::ops::AddAssign;
 use store::Clock;
+use utoipa::ToSchema;
 
 /// The most events that go to the ledger in one transaction.
 pub(crate) const BATCH: usize = 256;
@@ -24,7 +26,7 @@ pub struct Message {
 }
 
 /// What messages came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IngestSummary {
     /// Account events among them: `news + known`.
     pub events: u64,

@@ -99,11 +99,6 @@ impl<'t> Envelope<'t> {
     pub fn signed(&self) -> (&Compact<'t>, &Header) {
         (&self.compact, &self.header)
     }
-
-    /// Its claims as they came, JSON text: what is kept of it. The token itself never is.
-    pub fn claims(&self) -> &str {
-        &self.claims
-    }
 }
 
 fn issuer(claims: &str) -> Result<String, Refusal> {
@@ -213,6 +208,8 @@ pub struct SetEvent {
     pub uri: String,
     /// What it says of an account.
     pub told: Told,
+    /// The token's claims with this one event, JSON text: what is kept of one that cannot be used.
+    pub claims: String,
 }
 
 /// What an event of a token comes to.
@@ -236,10 +233,25 @@ impl Accepted<'_> {
 
     /// Its events, in the token's order.
     pub fn events(&self) -> Vec<SetEvent> {
-        self.events
-            .iter()
-            .map(|(uri, payload)| SetEvent { uri: uri.to_owned(), told: self.told(uri, payload) })
-            .collect()
+        let event = |(uri, payload): (&str, Value<'_>)| SetEvent {
+            uri: uri.to_owned(),
+            told: self.told(uri, payload),
+            claims: self.claims_with(uri, payload),
+        };
+        self.events.iter().map(event).collect()
+    }
+
+    fn claims_with(&self, uri: &str, payload: Value<'_>) -> String {
+        let others = self.claims.iter().filter(|(name, _)| *name != "events");
+        let written = |name: &str, json: &str| {
+            format!("{}:{json}", serde_json::to_string(name).expect("text always serialises"))
+        };
+        let event = format!("{{{}}}", written(uri, payload.json()));
+        let all: Vec<String> = others
+            .map(|(name, value)| written(name, value.json()))
+            .chain([written("events", &event)])
+            .collect();
+        format!("{{{}}}", all.join(","))
     }
 
     fn told(&self, uri: &str, payload: Value<'_>) -> Told {

@@ -363,6 +363,17 @@ fn a_token_with_several_events_tells_of_each_in_order() {
 }
 
 #[test]
+fn what_is_kept_of_each_event_can_be_read_again() {
+    let mut claims = claims(json!({"odd \" name": [1.50, "\u{e9}"]}));
+    claims["events"] = json!({ risc("account-disabled"): {"reason": "x"}, "odd \" uri": [null] });
+    for event in judged(&claims).expect("accepted") {
+        let rules = rules();
+        let again = rules.reread(&event.claims).expect("readable").events();
+        assert_eq!(again, [event]);
+    }
+}
+
+#[test]
 fn a_token_as_mozilla_accounts_signs_it_is_taken() {
     let key = SigningKey::generate(Algorithm::EdDsa).expect("a key").with_kid("k");
     let mut claims = claims(json!({}));
@@ -370,7 +381,6 @@ fn a_token_as_mozilla_accounts_signs_it_is_taken() {
     let header = json!({"alg": "EdDSA", "kid": "k"}).to_string();
     let signed = key.sign_compact(header.as_bytes(), claims.to_string().as_bytes()).expect("signed");
     let envelope = Envelope::open(&signed).expect("well-formed");
-    assert_eq!(envelope.claims(), claims.to_string());
     assert_eq!(rules().accept(&envelope, NOW).expect("accepted").events().len(), 1);
 }
 

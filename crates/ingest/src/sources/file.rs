@@ -65,9 +65,20 @@ pub async fn ingest_lines<S: Sink, R: AsyncBufRead + Unpin>(
     pump: &Pump<S>,
     origin: &str,
     reader: R,
+    progress: impl FnMut(&IngestSummary),
+) -> Result<IngestSummary, FileError> {
+    ingest_lines_from(pump, origin, 0, reader, progress).await
+}
+
+/// The same for the rest of a file from byte `offset` on, where a line begins.
+pub async fn ingest_lines_from<S: Sink, R: AsyncBufRead + Unpin>(
+    pump: &Pump<S>,
+    origin: &str,
+    offset: u64,
+    reader: R,
     mut progress: impl FnMut(&IngestSummary),
 ) -> Result<IngestSummary, FileError> {
-    let mut lines = Lines { reader, origin, at: 0 };
+    let mut lines = Lines { reader, origin, at: offset };
     let mut summary = IngestSummary::default();
     let mut batch = lines.batch().await?;
     while !batch.messages.is_empty() {
