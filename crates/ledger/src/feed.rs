@@ -21,7 +21,13 @@ store::statements! {
     static AFTER = both(
         "select idp, subject, position, version, at, received_at, source, change, mark, state from events
          where position > $1 order by position limit $2");
-    static BEAT = both("update feed set heartbeat_at = {greatest}(heartbeat_at, $1)");
+    // Never past an event that still waits for its position.
+    static BEAT = per_engine {
+        sqlite: "update feed set heartbeat_at = max(heartbeat_at, ?1)",
+        postgres:
+            "update feed set heartbeat_at = greatest(heartbeat_at, least($1,
+               (select min(received_at) - 1 from events where position is null)))",
+    };
 }
 
 /// A place in the feed. A restore from a backup begins a new epoch, and readers start over.
@@ -63,7 +69,8 @@ pub struct Page {
     pub events: Vec<FeedEvent>,
     /// Where to go on.
     pub next: Cursor,
-    /// The heartbeat read back in the same view: the feed is known to be complete up to about this time.
+    /// The heartbeat read back in the same view. Once there is nothing more, everything that had committed by then has
+    /// been handed over.
     pub heartbeat_at: Millis,
     /// Whether there is more right now.
     pub more: bool,
@@ -154,10 +161,11 @@ impl Tail {
             drop(tokio::time::timeout(POLL, self.news.changed()).await);
         }
         self.news.mark_unchanged();
-        self.look_at_once = false;
-        let page = self.feed.after(&self.cursor).await?;
+        self.look_at_once = true; // whoever gives up waiting here has seen nothing yet
+        let outcome = self.feed.after(&self.cursor).await;
+        self.look_at_once = outcome.as_ref().is_ok_and(|page| page.more);
+        let page = outcome?;
         self.cursor = page.next.clone();
-        self.look_at_once = page.more;
         Ok(page)
     }
 }
@@ -230,7 +238,6 @@ impl Operation for ReadAfter {
     type Output = (Head, Vec<FeedEvent>);
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        // The events first: then the head, read in the same or a later view, is never behind them.
         let events = tx.query(&AFTER, &[self.position.into(), PAGE.into()], feed_event).await?;
         Ok((read_head(tx).await?, events))
     }

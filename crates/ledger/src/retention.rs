@@ -18,21 +18,17 @@ store::statements! {
         sqlite: "delete from receipts where rowid in (select rowid from receipts where received_at < $1 limit $2)",
         postgres: "delete from receipts where ctid = any (array(select ctid from receipts where received_at < $1 limit $2))",
     };
-    // The last event stays, so that positions go on from it; one with an effect outstanding stays too.
-    static EVENTS = per_engine {
-        sqlite:
-            "delete from events where position in (select position from events v where v.received_at < $1
-               and v.position < (select max(position) from events)
-               and not exists (select 1 from effects e where e.state = 0 and e.idp = v.idp and e.subject = v.subject
-                 and e.version = v.version)
-               order by position limit $2)",
-        postgres:
-            "delete from events where position in (select position from events v where v.received_at < $1
-               and v.position < (select max(position) from events)
-               and not exists (select 1 from effects e where e.state = 0 and e.idp = v.idp and e.subject = v.subject
-                 and e.version = v.version)
-               order by position limit $2)",
-    };
+    // Only from the beginning of the feed: what is kept is one stretch without a gap, so that a reader cannot step over
+    // what is gone. The last event stays, so that positions go on from it; one with an effect outstanding stays too.
+    static EVENTS = both(
+        "with oldest as (select position, received_at, idp, subject, version from events
+           where position is not null order by position limit $2),
+         kept as (select min(o.position) as position from oldest o where o.received_at >= $1
+           or o.position = (select max(position) from events)
+           or exists (select 1 from effects e
+             where e.state = 0 and e.idp = o.idp and e.subject = o.subject and e.version = o.version))
+         delete from events where position in (select position from oldest)
+           and position < coalesce((select position from kept), 9223372036854775807)");
     static EFFECTS = per_engine {
         sqlite:
             "delete from effects where rowid in (select rowid from effects e where e.state = 1 and e.next_attempt_at < $1 limit $2)",

@@ -30,7 +30,7 @@ pub static MIGRATIONS: &[Migration] = &[
         create unique index events_account on events (idp, subject, version);
         create table feed (epoch text not null, heartbeat_at bigint not null);
         insert into feed values (lower(hex(randomblob(16))), 0);",
-        // PostgreSQL commits in any order: a position is given after the commit, by whoever holds the feed's row.
+        // PostgreSQL commits in any order: a position is given after the commit, by whoever holds the sequencer's lock.
         "create table events (
             id bigint generated always as identity primary key,
             position bigint,

@@ -1,7 +1,7 @@
 //! Positions in the feed, on PostgreSQL.
 //!
 //! Transactions commit in any order, so a number drawn before the commit says nothing about when others see it. An
-//! event is appended without a position; whoever holds the feed's row gives the committed ones dense positions. A
+//! event is appended without a position; whoever holds the sequencer's lock gives the committed ones dense positions. A
 //! foreign long transaction holds nothing up. (On SQLite there is one writer: commits are in insert order.)
 
 use crate::{Ledger, Worker, feed};
@@ -14,8 +14,12 @@ pub(crate) const TOPIC: &str = "ledger.appended";
 const PACE: Pace = Pace::every(Duration::from_millis(500));
 
 store::statements! {
-    // Whoever does not get the row leaves the work to the one who has it.
-    static HOLD = both("select epoch from feed {for_update_skip_locked}");
+    // Whoever does not get the lock leaves the work to the one who has it. (Two keys: another space than the accounts'
+    // locks have.)
+    static HOLD = per_engine {
+        sqlite: "select 1 where 0",
+        postgres: "select 1 where pg_try_advisory_xact_lock(7308324, 1)",
+    };
     // Its own statement, after the lock: so its view holds everything that an earlier holder placed.
     // Within an account ids rise with versions (both are given under the account's lock), so this keeps its order.
     static PLACE = per_engine {

@@ -2,5 +2,7 @@
 
 mod applying;
 mod consequences;
+mod feed;
 mod model;
+mod tailing;
 mod told;
