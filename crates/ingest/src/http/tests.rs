@@ -276,12 +276,30 @@ async fn the_webhook_takes_post_alone() {
     }
 }
 
-#[tokio::test]
-async fn where_events_are_only_counted_nothing_is_done_about_them() {
-    let node = Node::with(&Settings { webhook: Webhook::MetricsOnly, ..Settings::default() }).await;
-    assert_ok_and_empty(node.hook(&password_change(AT)).await, StatusCode::OK).await;
-    assert_eq!(hook(&node.routes, "garbage").await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(node.mark("u1").await, None);
+#[test]
+fn where_events_are_only_counted_nothing_is_done_about_them() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let node = Node::with(&Settings { webhook: Webhook::MetricsOnly, ..Settings::default() }).await;
+            assert_ok_and_empty(node.hook(&password_change(AT)).await, StatusCode::OK).await;
+            let mut claims = claims(&format!("{FXA}/delete-user"), json!({}));
+            claims["events"][format!("{FXA}/profile-change")] = json!({});
+            assert_ok_and_empty(node.hook(&claims).await, StatusCode::OK).await;
+            assert_eq!(hook(&node.routes, "garbage").await.status(), StatusCode::UNAUTHORIZED);
+            assert_eq!(node.mark("u1").await, None);
+        });
+    });
+    let text = handle.render();
+    for line in [
+        "webhook_events_received 3",
+        r#"webhook_events_processed{event_type="password_change"} 1"#,
+        r#"webhook_events_processed{event_type="delete_user"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
 }
 
 #[tokio::test]

@@ -79,3 +79,56 @@ async fn nothing_is_said_to_be_taken_while_the_store_is_down() {
     let summary = pump.take(&[message(0, "junk"), message(1, &delete("a"))]).await.expect("it is back");
     assert_eq!((summary.news, summary.junk), (1, 1));
 }
+
+/// A ledger where neither side gets on before the other has come.
+struct Meeting(tokio::sync::Barrier);
+
+impl Sink for Meeting {
+    async fn apply_batch(&self, batch: Vec<Received>) -> Result<Vec<Applied>, LedgerError> {
+        self.0.wait().await;
+        Ok(vec![Applied::Known; batch.len()])
+    }
+
+    async fn bury(&self, _: Vec<DeadLetter>) -> Result<(), LedgerError> {
+        self.0.wait().await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_do_not_wait_for_the_junk_between_them() {
+    let clock = Clock::manual(Millis::new(1_789_000_000_000));
+    let remit = Remit::new(firefox(), vec![]);
+    let meeting = Meeting(tokio::sync::Barrier::new(2));
+    let pump = Pump::into_sink(meeting, clock, SourceId::new("queue"), remit, Freshness::Live);
+    let messages = [message(0, "junk"), message(1, &delete("a")), message(2, "junk")];
+    let taken = tokio::time::timeout(std::time::Duration::from_secs(1), pump.take(&messages)).await;
+    let summary = taken.expect("both at once").expect("no outage");
+    assert_eq!((summary.known, summary.junk), (1, 2));
+}
+
+#[test]
+fn what_came_is_counted_by_kind_and_outcome() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let pump = pump(&FakeSink::default());
+        let reset = r#"{"event":"reset","uid":"a","generation":1788999999000,"timestamp":"soon"}"#;
+        let odd = r#"{"event":"delete","uid":"b","reason":"purge"}"#;
+        let messages = [message(0, reset), message(0, reset), message(1, odd), message(2, "hello")];
+        runtime.block_on(pump.take(&messages)).expect("no outage");
+    });
+    let text = handle.render();
+    for line in [
+        r#"ingest_events{source="queue",kind="password_reset",outcome="news"} 1"#,
+        r#"ingest_events{source="queue",kind="password_reset",outcome="known"} 1"#,
+        r#"ingest_events{source="queue",kind="delete",outcome="news"} 1"#,
+        r#"ingest_junk{source="queue",reason="not_json"} 1"#,
+        r#"ingest_dropped_members{source="queue",member="reason",oddity="unknown_string"} 1"#,
+        r#"ingest_lag_count{source="queue"} 1"#,
+        r#"ingest_lag_sum{source="queue"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
