@@ -11,21 +11,56 @@ use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 
-/// The head of the description; the routes are added as they are merged.
-pub(crate) fn description() -> OpenApi {
-    let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").build();
-    let info = InfoBuilder::new()
-        .title("Highwater's admin API")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Every command of the command line is a request to this API. Errors are RFC 9457 problem details."))
-        .license(Some(licence));
-    OpenApiBuilder::new().info(info.build()).build()
+/// The listeners, as they are described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// For everybody.
+    Public,
+    /// For services with a token.
+    Service,
+    /// For operators.
+    Admin,
 }
 
-/// Adds `/openapi.json`, the description of what the routes answer.
-pub(crate) fn with_openapi(routes: Router, api: &OpenApi) -> Router {
-    let described = Json(serde_json::to_value(api).expect("a description is JSON"));
-    routes.route("/openapi.json", get(async move || described.clone()))
+impl Door {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Public, Self::Service, Self::Admin];
+
+    /// Where its description is, on the admin listener.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Public => "/openapi/public.json",
+            Self::Service => "/openapi/service.json",
+            Self::Admin => "/openapi.json",
+        }
+    }
+
+    const fn about(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Public => ("Highwater: the public listener", "Each route has its protocol's own errors."),
+            Self::Service => ("Highwater: the service listener", "Callers have a token of this listener."),
+            Self::Admin => (
+                "Highwater: the admin API",
+                "Every command of the command line is a request to this API. Errors are RFC 9457 problem details.",
+            ),
+        }
+    }
+}
+
+/// The head of a listener's description; the routes are added as they are merged.
+pub(crate) fn description(door: Door) -> OpenApi {
+    let (title, about) = door.about();
+    let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").build();
+    let info = InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).description(Some(about));
+    OpenApiBuilder::new().info(info.license(Some(licence)).build()).build()
+}
+
+/// Adds the descriptions of what each listener takes and answers (OpenAPI 3.1).
+pub(crate) fn with_descriptions(routes: Router, descriptions: [(Door, OpenApi); 3]) -> Router {
+    descriptions.into_iter().fold(routes, |routes, (door, api)| {
+        let described = Json(serde_json::to_value(&api).expect("a description is JSON"));
+        routes.route(door.path(), get(async move || described.clone()))
+    })
 }
 
 /// Adds `/metrics`, for a Prometheus scrape.

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 pub(crate) struct Global {
     /// The configuration file; else ./highwater.toml, $XDG_CONFIG_HOME/highwater/highwater.toml or
     /// /etc/highwater/highwater.toml.
-    #[arg(long, short, global = true, env = "HIGHWATER_CONFIG", value_name = "FILE")]
+    #[arg(long, short, global = true, env = "HIGHWATER_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// One setting, over the file and the environment: --set store.url=sqlite:other.db (repeatable).
     #[arg(long, global = true, value_name = "KEY=VALUE")]
@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Accounts: how one stands, and disabling it.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Account events: taking them in, and the messages that could not be.
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Callers' tokens for the admin and the service listener.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -195,6 +198,64 @@ pub(crate) struct AccountName {
     pub(crate) subject: String,
 }
 
+/// What can be done with events.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventsCommand {
+    /// Take in a file of account events, one JSON object a line. The same file is taken in once, however often it is
+    /// tried; a line that is no event becomes a dead letter.
+    #[command(
+        after_help = "Example: highwater events ingest events.ndjson\n         tail -f events.ndjson | highwater events ingest -"
+    )]
+    Ingest {
+        /// The file, or - for standard input.
+        file: PathBuf,
+        /// The identity provider of events that name none; the first one configured by default.
+        #[arg(long, value_name = "ID")]
+        idp: Option<String>,
+    },
+    /// Messages that could not be understood or accepted.
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// How the sources of the running node are doing.
+    #[command(after_help = "Example: highwater events sources")]
+    Sources,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List them, the oldest first.
+    #[command(after_help = "Example: highwater events dead list --limit 20")]
+    List {
+        /// Only letters with a higher number.
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+        /// At most this many.
+        #[arg(long, default_value_t = 100)]
+        limit: i64,
+    },
+    /// Show one with its whole body.
+    #[command(after_help = "Example: highwater events dead show 7")]
+    Show {
+        /// Its number in the list.
+        id: i64,
+    },
+    /// Try letters once more, after what was wrong is mended. One that is an event now is gone from the list.
+    #[command(after_help = "Example: highwater events dead retry 7 8 9")]
+    Retry {
+        /// Their numbers.
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+    /// Drop letters for good.
+    #[command(after_help = "Example: highwater events dead drop 7 8 9")]
+    Drop {
+        /// Their numbers.
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+}
+
 /// What can be done with callers' tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -241,7 +302,9 @@ pub(crate) enum ReferencePage {
     /// Every setting.
     Configuration,
     /// The admin API, as OpenAPI 3.1.
-    Openapi,
+    OpenapiAdmin,
+    /// The public listener's routes, as OpenAPI 3.1.
+    OpenapiPublic,
 }
 
 #[cfg(test)]

@@ -43,9 +43,9 @@ impl Admin {
             return Ok(Self::There(socket.clone()));
         }
         match House::open(settings, None) {
-            Ok(house) => {
+            Ok(mut house) => {
                 house.bring_up_to_date().await?;
-                Ok(Self::Here(house.admin_routes()))
+                Ok(Self::Here(house.admin_api()))
             }
             Err(error) => Err(explained(error, socket.as_deref())),
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod check;
+pub(crate) mod events;
 pub(crate) mod init;
 pub(crate) mod migrate;
 pub(crate) mod node;

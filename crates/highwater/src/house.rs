@@ -2,17 +2,18 @@
 //!
 //! `serve` runs it; commands open it for one request; both ask the same routes.
 
-use crate::admin;
+use crate::admin::{self, Door};
 use crate::settings::Settings;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use idp::{Idp, Idps};
 use keys::{Callers, RootKey};
 use ledger::{Capability, Ledger, Tombstones, Worker};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Clock, Engine, Migration, MigrationReport, Store, StoreError};
 use tokenserver::Tokenserver;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::OpenApi;
 use verify::Verifier;
 use work::Lifecycle;
 
@@ -22,6 +23,8 @@ pub(crate) struct House {
     pub(crate) callers: Callers,
     pub(crate) ledger: Ledger,
     pub(crate) capabilities: Vec<Capability>,
+    /// The sources of events, each with what can be asked how it is.
+    pub(crate) sources: BTreeMap<String, ingest::Health>,
 }
 
 impl House {
@@ -44,7 +47,13 @@ impl House {
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
         let ledger = Ledger::new(store.clone(), tombstones, consequences);
         capabilities.insert(0, ledger.capability(settings.retention));
-        Ok(Self { callers: Callers::new(store.clone(), &root), store, ledger, capabilities })
+        let mut sources = BTreeMap::new();
+        if let Some(idps) = &idps {
+            let ingest = ingest::capability(&settings.ingest, &ledger, idps).context("ingest")?;
+            capabilities.push(ingest.capability);
+            sources = ingest.sources;
+        }
+        Ok(Self { callers: Callers::new(store.clone(), &root), store, ledger, capabilities, sources })
     }
 
     /// What brings the tables up to date.
@@ -70,17 +79,29 @@ impl House {
         Ok(())
     }
 
-    /// The admin API, all of it, with no question asked who calls.
-    pub(crate) fn admin_api(&mut self) -> OpenApiRouter {
-        let own = OpenApiRouter::with_openapi(admin::description())
-            .merge(admin::tokens::routes(self.callers.clone()));
-        self.capabilities.iter_mut().fold(own, |api, it| api.merge(std::mem::take(&mut it.admin)))
+    /// What each route of a listener takes and answers.
+    pub(crate) fn describe(&mut self, door: Door) -> OpenApi {
+        let mut whole = admin::description(door);
+        if door == Door::Admin {
+            whole.merge(admin::tokens::routes(self.callers.clone()).to_openapi());
+        }
+        for it in &mut self.capabilities {
+            whole.merge(match door {
+                Door::Public => it.public.to_openapi(),
+                Door::Service => it.service.to_openapi(),
+                Door::Admin => it.admin.to_openapi(),
+            });
+        }
+        whole
     }
 
-    /// The same, for requests of this very process.
-    pub(crate) fn admin_routes(mut self) -> Router {
-        let (routes, api) = self.admin_api().split_for_parts();
-        admin::with_openapi(routes, &api)
+    /// The admin API, all of it, with no question asked who calls. To be taken before the other routes are.
+    pub(crate) fn admin_api(&mut self) -> Router {
+        let descriptions = Door::ALL.map(|door| (door, self.describe(door)));
+        let own = admin::tokens::routes(self.callers.clone());
+        let routes =
+            self.capabilities.iter_mut().fold(own, |api, it| api.merge(std::mem::take(&mut it.admin)));
+        admin::with_descriptions(routes.into(), descriptions)
     }
 }
 

@@ -72,6 +72,7 @@ async fn run_configured(command: Command, global: &Global) -> Result<()> {
         Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
         Command::Node(command) => commands::node::run(command, &Admin::reach(&settings).await?).await?,
         Command::Account(command) => commands::account::run(command, &Admin::reach(&settings).await?).await?,
+        Command::Events(command) => commands::events::run(command, &Admin::reach(&settings).await?).await?,
         Command::Token(command) => commands::token::run(command, &Admin::reach(&settings).await?).await?,
         _ => unreachable!("the others need no configuration"),
     };

@@ -15,7 +15,8 @@ use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use anyhow::Result;
 use doors::Doors;
-use ledger::Worker;
+use ingest::Health as Source;
+use ledger::{Role, Worker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,7 +65,7 @@ impl Running {
             store: house.store.clone(),
             ledger: house.ledger.clone(),
             migrated: migrated.clone(),
-            sources: Arc::new(BTreeMap::new()),
+            sources: Arc::new(sources(&house, roles)),
         };
         let listeners = Doors { settings, roles, health, prometheus: telemetry.prometheus.clone() }
             .open(&mut house)
@@ -79,6 +80,11 @@ impl Running {
         life.spawn_short(start_workers(schema, workers, migrated, life.clone()));
         Ok(Self { life, places, engine, grace: Duration::from_secs(settings.listen.limits.drain_seconds) })
     }
+}
+
+/// The sources that run here.
+fn sources(house: &House, roles: &Roles) -> BTreeMap<String, Source> {
+    if roles.any(&[Role::Ingest]) { house.sources.clone() } else { BTreeMap::new() }
 }
 
 fn workers(house: &mut House, roles: &Roles) -> Vec<Worker> {

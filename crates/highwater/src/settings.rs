@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) verify: verify::Settings,
     /// The Tokenserver, where it is served.
     pub(crate) tokenserver: Option<tokenserver::Settings>,
+    /// How account events come in.
+    pub(crate) ingest: ingest::Settings,
     /// How long things are kept.
     pub(crate) retention: ledger::Retention,
     /// The listeners.

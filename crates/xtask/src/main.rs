@@ -3,6 +3,7 @@
 //! Each step is one small module or one cargo command. They are listed once, in [`steps`], in the order in which a
 //! mistake is cheapest to find: the tree before the lints, the lints before the tests, the tests before the demo.
 
+mod book;
 mod layering;
 mod places;
 mod reference;
@@ -10,7 +11,9 @@ mod steps;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Checks of the whole workspace.
 #[derive(Parser)]
@@ -37,8 +40,19 @@ enum Task {
     Generate,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The exit code says it too, when nobody listens any more.
+            let _ = writeln!(std::io::stderr(), "xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
         Task::Check { only, soak } => steps::check(&workspace_root(), &only, soak),
         Task::Steps => steps::list(),
         Task::Generate => reference::write(&workspace_root()),

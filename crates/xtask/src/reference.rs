@@ -11,7 +11,8 @@ use std::process::Command;
 const PAGES: &[(&str, &str)] = &[
     ("cli", "docs/src/reference/cli.md"),
     ("configuration", "docs/src/reference/configuration.md"),
-    ("openapi", "docs/src/reference/openapi.json"),
+    ("openapi-admin", "docs/src/reference/openapi-admin.json"),
+    ("openapi-public", "docs/src/reference/openapi-public.json"),
 ];
 
 /// Fails when a kept page differs from what the binary says now.
@@ -32,8 +33,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes every page anew.
+/// Writes every page anew, the page of decisions with them.
 pub(crate) fn write(root: &Path) -> Result<()> {
+    crate::book::write(root)?;
     let binary = build(root)?;
     for (page, file) in PAGES {
         let path = root.join(file);

@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask check`, in their order.
 
-use crate::{layering, places, reference};
+use crate::{book, layering, places, reference};
 use anyhow::{Result, bail, ensure};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", shows: "every file is formatted", run: |at| at.cargo("fmt --all --check") },
     Step { name: "layering", shows: "arrows run downward only", run: |at| layering::check(&at.root) },
     Step { name: "places", shows: "no file names somebody's folder", run: |at| places::check(&at.root) },
+    Step { name: "book", shows: "the handbook holds together", run: |at| book::check(&at.root) },
     Step { name: "clippy", shows: "no lint speaks", run: Place::clippy },
     Step { name: "packaged", shows: "the binary builds without the demo", run: Place::packaged },
     Step {

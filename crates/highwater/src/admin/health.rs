@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use ingest::SourceState;
 use ledger::Ledger;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,9 +26,6 @@ const LATE: Duration = Duration::from_mins(1);
 /// A heartbeat of the feed older than this says that the feed stands still.
 const STALE: Duration = Duration::from_secs(30);
 
-/// What can be asked how it is: a source of events.
-pub(crate) type Ask = Arc<dyn Fn() -> Finding + Send + Sync>;
-
 /// Who knows how everything is.
 #[derive(Clone)]
 pub(crate) struct Health {
@@ -36,7 +34,7 @@ pub(crate) struct Health {
     /// Whether the tables are there; set once they are.
     pub(crate) migrated: Arc<AtomicBool>,
     /// The sources of events that run here, by name.
-    pub(crate) sources: Arc<BTreeMap<String, Ask>>,
+    pub(crate) sources: Arc<BTreeMap<String, ingest::Health>>,
 }
 
 /// How something is.
@@ -120,7 +118,8 @@ impl Health {
         );
         let own = [("store", store), ("effects", effects), ("feed", feed), ("dead_letters", letters)];
         let own = own.into_iter().map(|(name, found)| (name.to_owned(), found));
-        let sources = self.sources.iter().map(|(name, ask)| (format!("source.{name}"), ask()));
+        let sources =
+            self.sources.iter().map(|(name, health)| (format!("source.{name}"), source(&health.state())));
         let checks: BTreeMap<String, Finding> = own.chain(sources).collect();
         let status = checks.values().map(|found| found.status).max().unwrap_or(Status::Ok);
         Report { status, version: env!("CARGO_PKG_VERSION"), checks }
@@ -172,6 +171,14 @@ impl Health {
             Ok(0) => Finding::ok("none"),
             Ok(count) => Finding::ok(format!("{count}; see `highwater events dead list`")),
         }
+    }
+}
+
+/// A source that backs off loses nothing; it is late.
+fn source(state: &SourceState) -> Finding {
+    match state {
+        SourceState::Starting | SourceState::Running => Finding::ok(state.to_string()),
+        SourceState::BackingOff { .. } | SourceState::Stopped => Finding::degraded(state.to_string()),
     }
 }
 

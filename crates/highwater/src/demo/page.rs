@@ -66,7 +66,7 @@ impl Page {
         let mark = if step.held { self.paint(GREEN, "✓") } else { self.paint(RED, "✗") };
         let Step { who, what, micros, .. } = step;
         let took = self.paint(DIM, &format!("{:>9}", milliseconds(*micros)));
-        self.line(&format!("     {mark} {who:<11}{what:<76}{took}"))
+        self.line(&format!("     {mark} {who:<13}{what:<74}{took}"))
     }
 
     /// The sum.

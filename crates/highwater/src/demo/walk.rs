@@ -32,11 +32,13 @@ pub(crate) struct Walk<'a> {
     stage: &'a Stage,
     page: &'a Page,
     steps: Vec<Step>,
+    /// When the account last changed at its identity provider.
+    changed: Instant,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(stage: &'a Stage, page: &'a Page) -> Self {
-        Self { stage, page, steps: Vec::new() }
+        Self { stage, page, steps: Vec::new(), changed: Instant::now() }
     }
 
     /// All of it. A step that does not hold is told, and the walk goes on.
@@ -60,17 +62,19 @@ impl<'a> Walk<'a> {
             "The old access tokens are good JWTs for six more hours; nobody took them back.",
         )?;
         let changed_at = stage.idp.change_password(USER).context("the user is there")?;
+        self.changed = Instant::now();
         self.step("event", told(stage, SecurityEvent::PasswordChange(changed_at))).await?;
-        self.step("laptop", refused(stage, &laptop)).await?;
-        self.step("tablet", refused(stage, &tablet)).await?;
+        self.step("laptop", refused(stage, &laptop, self.changed)).await?;
+        self.step("tablet", refused(stage, &tablet, self.changed)).await?;
         let phone = sign_in(stage, USER)?;
-        self.step("phone", served(stage, &phone)).await?;
+        self.step("phone, anew", served(stage, &phone)).await?;
 
         self.page.act(3, "The account is deleted", "")?;
         stage.idp.delete(USER);
+        self.changed = Instant::now();
         self.step("event", told(stage, SecurityEvent::DeleteUser)).await?;
-        self.step("phone", refused(stage, &phone)).await?;
-        self.step("laptop", refused(stage, &laptop)).await?;
+        self.step("phone", refused(stage, &phone, self.changed)).await?;
+        self.step("laptop", refused(stage, &laptop, self.changed)).await?;
         self.step("neighbour", served(stage, &neighbour)).await?;
         Ok(self.steps)
     }
@@ -117,10 +121,11 @@ async fn served(stage: &Stage, device: &Device) -> Result<String> {
 }
 
 /// The device gets no token, and is told why.
-async fn refused(stage: &Stage, device: &Device) -> Result<String> {
+async fn refused(stage: &Stage, device: &Device, changed: Instant) -> Result<String> {
     let answer = exchange(stage, device).await?;
     ensure!(answer.status() == StatusCode::UNAUTHORIZED, "not refused: {}", said(&answer));
-    Ok(format!("refused: {}", said(&answer)))
+    let after = changed.elapsed().as_secs_f64() * 1_000.0;
+    Ok(format!("refused: {}, {after:.1} ms after the change", said(&answer)))
 }
 
 /// Highwater is told by the identity provider: a signed Security Event Token, answered when it is committed.

@@ -29,13 +29,13 @@ impl Doors<'_> {
     pub(crate) async fn open(self, house: &mut House) -> Result<Vec<Listener>> {
         let listen = &self.settings.listen;
         let mut open = Vec::new();
+        let api = self.admin_api(house);
         if self.roles.any(&[Role::Token, Role::Ingest]) {
             open.push(self.listener("public", listen.public, self.public(house)?).await?);
         }
         if self.roles.any(&[Role::Verify, Role::Refresh]) {
             open.push(self.listener("service", listen.service, self.service(house)).await?);
         }
-        let api = self.admin_api(house);
         open.push(self.listener("admin", listen.admin, self.admin(house, api.clone())).await?);
         if let Some(path) = self.settings.admin_socket() {
             open.push(Listener {
@@ -79,8 +79,7 @@ impl Doors<'_> {
 
     /// The whole admin API, with no question asked who calls.
     fn admin_api(&self, house: &mut House) -> Router {
-        let (routes, api) = house.admin_api().split_for_parts();
-        self.metrics(admin::with_openapi(routes, &api))
+        self.metrics(house.admin_api())
     }
 
     fn metrics(&self, routes: Router) -> Router {
