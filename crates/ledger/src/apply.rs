@@ -346,7 +346,7 @@ impl Apply {
         let deleted: Vec<_> = changed
             .iter()
             .filter(|(id, account)| rules::deletes(before.get(*id).unwrap_or(&nobody), account))
-            .map(|(id, account)| ((*id).clone(), account.state.at))
+            .map(|(id, account)| ((*id).clone(), account.mark))
             .collect();
         self.tombstones.bury(tx, &deleted).await
     }

@@ -39,14 +39,17 @@ store::statements! {
         sqlite: "delete from tombstones where rowid in (select rowid from tombstones where expires_at < $1 limit $2)",
         postgres: "delete from tombstones where ctid = any (array(select ctid from tombstones where expires_at < $1 limit $2))",
     };
-    // A deleted account is forgotten when none of its events is kept any more; its tombstone remains.
+    // A deleted account is forgotten when none of its events and effects is kept any more, so that versions that begin
+    // anew meet nothing of the old ones. Its tombstone remains.
     static ACCOUNTS = per_engine {
         sqlite:
             "delete from accounts where rowid in (select rowid from accounts a where a.state = 2 and a.updated_at < $1
-               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject) limit $2)",
+               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject)
+               and not exists (select 1 from effects e where e.idp = a.idp and e.subject = a.subject) limit $2)",
         postgres:
             "delete from accounts where ctid = any (array(select ctid from accounts a where a.state = 2 and a.updated_at < $1
-               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject) limit $2))",
+               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject)
+               and not exists (select 1 from effects e where e.idp = a.idp and e.subject = a.subject) limit $2))",
     };
 }
 

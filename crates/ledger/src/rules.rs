@@ -74,9 +74,11 @@ fn is_news(before: &Account, after: &Account, change: &Change) -> bool {
     }
 }
 
-/// Whether an event deletes the account for good: the tombstone follows.
+/// Whether a tombstone must be set, or set anew: the account is deleted, and was not, or has got a higher mark since.
+/// It stands at the mark, which no order of events changes.
 pub(crate) fn deletes(before: &Account, after: &Account) -> bool {
-    before.state.state != State::Deleted && after.state.state == State::Deleted
+    let of = |account: &Account| (account.state.state == State::Deleted, account.mark);
+    of(after).0 && of(before) != of(after)
 }
 
 #[cfg(test)]

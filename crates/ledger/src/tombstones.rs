@@ -1,4 +1,4 @@
-use account::{AccountId, Millis};
+use account::{AccountId, Mark, Millis};
 use aws_lc_rs::hmac;
 use keys::{Purpose, RootKey};
 use serde::Serialize;
@@ -18,8 +18,8 @@ store::statements! {
          join tombstones t on t.account = r.account");
 }
 
-/// What remains of a deleted account when its row is forgotten: a keyed hash and the time of the deletion, so that
-/// a token born before it is refused for as long as one can live.
+/// What remains of a deleted account when its row is forgotten: a keyed hash and its mark, that is the time of the
+/// deletion, so that a token born before it is refused for as long as one can live.
 #[derive(Clone)]
 pub struct Tombstones {
     key: hmac::Key,
@@ -77,15 +77,15 @@ impl Tombstones {
     pub(crate) async fn bury(
         &self,
         tx: &mut Tx<'_>,
-        deleted: &[(AccountId, Millis)],
+        deleted: &[(AccountId, Mark)],
     ) -> Result<(), StoreError> {
         if deleted.is_empty() {
             return Ok(());
         }
-        let rows = deleted.iter().map(|(account, at)| BuriedRow {
+        let rows = deleted.iter().map(|(account, mark)| BuriedRow {
             account: self.hash(account),
-            deleted_at: at.get(),
-            expires_at: at.plus(self.life).get(),
+            deleted_at: mark.get(),
+            expires_at: Millis::new(mark.get()).plus(self.life).get(),
         });
         tx.execute(&BURY, &[(&json(rows)).into()]).await.map(drop)
     }

@@ -2,7 +2,10 @@
 
 mod applying;
 mod consequences;
+mod crash;
 mod feed;
+mod forgetting;
 mod model;
+mod statements;
 mod tailing;
 mod told;
