@@ -19,6 +19,8 @@ use tokio::runtime::Runtime;
 /// Events for each second asked for. A run ends with the last of them, however long it takes.
 const LINES_PER_SECOND: u64 = 40_000;
 const MESSAGES_PER_SECOND: u64 = 10_000;
+/// Lines with `--large`: two events of each of a million accounts.
+const LARGE: u64 = 2_000_000;
 /// Accounts come again after so many events: each has two.
 const ROUNDS: u64 = 2;
 /// When the first of them changed, milliseconds since the epoch.
@@ -33,7 +35,8 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut results = Vec::new();
     for engine in options.engines() {
-        results.push(file(&cores, engine, LINES_PER_SECOND * options.seconds)?);
+        let lines = if options.large { LARGE } else { LINES_PER_SECOND * options.seconds };
+        results.push(file(&cores, engine, lines)?);
         results.push(sqs(&cores, &runtime, engine, MESSAGES_PER_SECOND * options.seconds)?);
     }
     Ok(Report { bench: "ingest", results })
@@ -47,8 +50,7 @@ fn events(count: u64) -> impl Iterator<Item = String> {
 
 fn file(cores: &Cores, engine: Engine, count: u64) -> Result<Measured> {
     let home = Home::make(engine, cores)?;
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("events.ndjson");
+    let path = home.folder().join("events.ndjson");
     let text: String = events(count).map(|event| event + "\n").collect();
     fs::write(&path, text)?;
     let done =

@@ -23,6 +23,10 @@ impl Latencies {
         self.0.push(u32::try_from(took.as_nanos() / 100).unwrap_or(u32::MAX));
     }
 
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -38,16 +38,22 @@ pub(crate) enum Order {
     Once,
 }
 
-/// What a run gave.
-#[derive(Debug)]
+/// What one run gave, or several.
+#[derive(Debug, Default)]
 pub(crate) struct Run {
-    /// From the first request to the last answer.
+    /// From the first request to the last answer; of several, their sum.
     pub(crate) elapsed: Duration,
     /// Of each answer.
     pub(crate) latencies: Latencies,
 }
 
 impl Run {
+    /// This one and another, as one.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.elapsed += more.elapsed;
+        self.latencies.extend(more.latencies);
+    }
+
     /// Answers a second.
     pub(crate) fn rate(&self) -> f64 {
         f64::from(u32::try_from(self.latencies.len()).unwrap_or(u32::MAX)) / self.elapsed.as_secs_f64()

@@ -57,6 +57,12 @@ pub(crate) struct Options {
     /// How many requests are on the way at once.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// The Tokenserver writes a log line for each request, to a file, as `serve` does.
+    #[arg(long)]
+    logs: bool,
+    /// At the scale of millions too; takes as long as it takes.
+    #[arg(long)]
+    large: bool,
     /// After the table, one JSON object on the last line.
     #[arg(long)]
     json: bool,

@@ -22,7 +22,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts this program again as a server: `bench serve ARGUMENTS…`, on the server's core.
     pub(crate) fn start(cores: &Cores, arguments: &[&str]) -> Result<Self> {
-        let mut child = again(cores, arguments)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = again(cores, arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("its output is piped")?;
         let mut line = String::new();
@@ -61,19 +61,19 @@ impl Drop for Server {
 
 /// Starts this program again for a job that ends by itself, on the server's core, and waits for what it came to.
 pub(crate) fn job(cores: &Cores, arguments: &[&str]) -> Result<Done> {
-    let output = again(cores, arguments)?.stderr(Stdio::inherit()).output()?;
+    let output = again(cores, arguments).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the job ended with {}: {arguments:?}", output.status);
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// `bench serve ARGUMENTS…`, on the server's core.
-fn again(cores: &Cores, arguments: &[&str]) -> Result<Command> {
-    let me = std::env::current_exe()?;
-    let me = me.to_str().context("this program has a readable path")?;
+fn again(cores: &Cores, arguments: &[&str]) -> Command {
+    // The kernel's name for it: the very program that runs, even when it was built anew meanwhile.
+    let me = format!("/proc/{}/exe", std::process::id());
     let under = cores.server();
     let words: Vec<&str> =
-        under.iter().copied().chain([me, "serve"]).chain(arguments.iter().copied()).collect();
+        under.iter().copied().chain([me.as_str(), "serve"]).chain(arguments.iter().copied()).collect();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);
-    Ok(command)
+    command
 }

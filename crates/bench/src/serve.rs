@@ -34,6 +34,9 @@ pub(crate) enum Serve {
         /// The identity provider's URL.
         #[arg(long)]
         idp: String,
+        /// Where its log lines go, if anywhere.
+        #[arg(long)]
+        log: Option<PathBuf>,
     },
     /// Takes the events of a file in, and ends.
     IngestFile {
@@ -70,7 +73,10 @@ impl Serve {
     async fn serve(self) -> Result<()> {
         match self {
             Self::Bare => listen(bare::router()).await,
-            Self::Tokens { store, idp } => listen(House::open(&store, &idp).await?.public).await,
+            Self::Tokens { store, idp, log } => {
+                log.as_deref().map(telemetry::start_logs).transpose()?;
+                listen(House::open(&store, &idp).await?.public).await
+            }
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
             Self::DrainQueue { queue } => ingest::drain(&queue).await,

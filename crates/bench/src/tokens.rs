@@ -5,12 +5,13 @@
 //! * `existing_user_cold`: the same accounts, but each token is seen for the first time.
 
 mod check;
+mod large;
 mod pool;
 
 pub(crate) use pool::render;
 
 use crate::home::Home;
-use crate::limit;
+use crate::limit::Bare;
 use crate::load::{Load, Order, Run};
 use crate::pin::Cores;
 use crate::process::Server;
@@ -20,7 +21,7 @@ use crate::{Engine, Options};
 use account::Millis;
 use anyhow::{Result, ensure};
 use check::{Checker, Known};
-use pool::Pool;
+use pool::{Pool, Who};
 use standins::StandInIdp;
 use std::sync::Arc;
 use std::thread;
@@ -48,16 +49,22 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
     let cores = Cores::share_out();
     let outside = Outside::start(options)?;
     cores.move_to_load();
+    let bare = Bare::start(&cores, options)?;
     let mut results = Vec::new();
     for engine in options.engines() {
-        results.extend(Bench { options, cores: &cores, outside: &outside, engine }.run()?);
+        let bench = Bench { options, cores: &cores, outside: &outside, bare: &bare, engine };
+        results.extend(bench.run()?);
+        if options.large {
+            results.extend(bench.large()?);
+        }
     }
     Ok(Report { bench: "tokens", results })
 }
 
-/// The identity provider, and all requests.
+/// The identity provider, and the requests of everybody who has signed in there.
 struct Outside {
     idp: StandInIdp,
+    issued_at: i64,
     warm: Pool,
     cold: Pool,
     new: Pool,
@@ -71,12 +78,17 @@ impl Outside {
         let clock = Clock::system();
         let issued_at = clock.now().seconds();
         let idp = runtime.block_on(StandInIdp::start(Arc::new(move || -> Millis { clock.now() })))?;
-        let mint = |users, count| Pool::mint(&idp, users, count, issued_at);
-        let new = NEW_PER_SECOND * options.seconds + FIRST as u64;
+        let existing = Who { first: 0, stride: 1, count: EXISTING };
         let cold = COLD_PER_SECOND * options.seconds + FIRST as u64;
-        let (warm, cold, new) =
-            (mint(0..EXISTING, EXISTING), mint(0..EXISTING, cold), mint(EXISTING..EXISTING + new, new));
-        Ok(Self { idp, warm, cold, new, _runtime: runtime })
+        let new = NEW_PER_SECOND * options.seconds + FIRST as u64;
+        let newcomers = Who { first: EXISTING, count: new, ..existing };
+        let mint = |who, count| Pool::mint(&idp, who, count, issued_at);
+        let (warm, cold, new) = (mint(existing, EXISTING), mint(existing, cold), mint(newcomers, new));
+        Ok(Self { idp, issued_at, warm, cold, new, _runtime: runtime })
+    }
+
+    fn mint(&self, who: Who, count: u64) -> Pool {
+        Pool::mint(&self.idp, who, count, self.issued_at)
     }
 }
 
@@ -85,13 +97,13 @@ struct Bench<'a> {
     options: &'a Options,
     cores: &'a Cores,
     outside: &'a Outside,
+    bare: &'a Bare,
     engine: Engine,
 }
 
 impl Bench<'_> {
-    fn run(&self) -> Result<[Measured; 4]> {
+    fn run(&self) -> Result<[Measured; 3]> {
         let home = Home::make(self.engine, self.cores)?;
-        let limit = limit::measure(self.cores, self.options)?;
         let checker = Checker::new(MASTER_SECRET, NODE);
 
         let server = self.serve(&home)?;
@@ -104,17 +116,19 @@ impl Bench<'_> {
         let server = self.serve(&home)?;
         let cold = self.cold(&server, &checker, &known)?;
         server.end()?;
-
-        let rate = limit.rate;
-        let figures = [warm, cold, new]
-            .map(|figure| Measured { engine: Some(self.engine.name()), ..figure }.against(rate));
-        let [warm, cold, new] = figures;
-        Ok([Measured { engine: Some(self.engine.name()), ..limit }, warm, cold, new])
+        Ok([warm, cold, new].map(|figure| Measured { engine: Some(self.engine.name()), ..figure }))
     }
 
     fn serve(&self, home: &Home) -> Result<Server> {
         let idp = self.outside.idp.url();
-        let server = Server::start(self.cores, &["tokens", "--store", &home.url(), "--idp", &idp])?;
+        let log = home.folder().join("log");
+        let log = log.to_string_lossy();
+        let url = home.url();
+        let mut arguments = vec!["tokens", "--store", &url, "--idp", &idp];
+        if self.options.logs {
+            arguments.extend(["--log", &log]);
+        }
+        let server = Server::start(self.cores, &arguments)?;
         self.knock(&server)?;
         Ok(server)
     }
@@ -133,13 +147,16 @@ impl Bench<'_> {
     fn new_users(&self, server: &Server, checker: &Checker) -> Result<Measured> {
         let pool = &self.outside.new;
         let mut answers: Vec<(usize, Box<[u8]>)> = Vec::with_capacity(pool.requests.len());
-        let (first, rest) = pool.requests.split_at(FIRST);
-        self.load(server, first, Order::Once, UNBOUNDED)?
-            .run(|index, body| keep(&mut answers, index, body))?;
-        let before = server.usage()?;
-        let load = self.load(server, rest, Order::Once, self.options.duration())?;
-        let run = load.run(|index, body| keep(&mut answers, FIRST + index, body))?;
-        let figure = limit::requests("new_user", run, server, before)?;
+        let mut ask = |skipped: usize, count: usize, duration| -> Result<Run> {
+            let requests = &pool.requests[skipped..skipped + count];
+            let load = self.load(server, requests, Order::Once, duration)?;
+            load.run(|index, body| keep(&mut answers, skipped + index, body))
+        };
+        ask(0, FIRST, UNBOUNDED)?;
+        let rest = pool.requests.len() - FIRST;
+        let figure = self.bare.beside("new_user", server, self.options.duration(), |asked, slice| {
+            ask(FIRST + asked, rest - asked, slice)
+        })?;
         // Looked at when the clock has stopped, but each one.
         checker.learn(answers.iter().map(|(index, body)| (pool.subject(*index), &**body)))?;
         Ok(Measured { unit: "users/s", ..figure })
@@ -157,29 +174,29 @@ impl Bench<'_> {
 
     fn warm(&self, server: &Server, checker: &Checker, known: &Known) -> Result<Measured> {
         let pool = &self.outside.warm;
-        let ask = |duration| -> Result<Run> {
+        let ask = |_, duration| -> Result<Run> {
             let check = |index: usize, body: &[u8]| {
                 checker.compare(known, index, index, || pool.subject(index), body)
             };
             self.load(server, &pool.requests, Order::InTurn, duration)?.run(check)
         };
-        ask(WARM_UP)?;
-        let before = server.usage()?;
-        limit::requests("existing_user_warm", ask(self.options.duration())?, server, before)
+        ask(0, WARM_UP)?;
+        self.bare.beside("existing_user_warm", server, self.options.duration(), ask)
     }
 
     fn cold(&self, server: &Server, checker: &Checker, known: &Known) -> Result<Measured> {
         let pool = &self.outside.cold;
-        let (first, rest) = pool.requests.split_at(FIRST);
-        let ask = |requests, skipped: usize, duration| -> Result<Run> {
+        let ask = |skipped: usize, count: usize, duration| -> Result<Run> {
+            let requests = &pool.requests[skipped..skipped + count];
             self.load(server, requests, Order::Once, duration)?.run(|index, body| {
                 let index = skipped + index;
-                checker.compare(known, index % pool.users(), index, || pool.subject(index), body)
+                checker.compare(known, index % pool.accounts(), index, || pool.subject(index), body)
             })
         };
-        ask(first, 0, UNBOUNDED)?;
-        let before = server.usage()?;
-        limit::requests("existing_user_cold", ask(rest, FIRST, self.options.duration())?, server, before)
+        ask(0, FIRST, UNBOUNDED)?;
+        let rest = pool.requests.len() - FIRST;
+        let next = |asked, slice| ask(FIRST + asked, rest - asked, slice);
+        self.bare.beside("existing_user_cold", server, self.options.duration(), next)
     }
 
     fn load<'a>(

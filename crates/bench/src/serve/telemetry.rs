@@ -1,7 +1,11 @@
-//! Metrics as the product keeps them: recorded for a scrape, tidied once a second.
+//! What the product tells about itself, as it does: metrics recorded for a scrape and tidied once a second, a line of JSON
+//! for each request.
 
 use anyhow::{Result, anyhow};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +30,13 @@ pub(super) fn install() -> Result<impl FnOnce(CancellationToken) -> Tidying> {
             }
         })
     })
+}
+
+/// Log lines go to the end of that file, one write each.
+pub(super) fn start_logs(file: &Path) -> Result<()> {
+    let file = File::options().create(true).append(true).open(file)?;
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(Arc::new(file));
+    lines.json().flatten_event(true).try_init().map_err(|error| anyhow!("logging was started twice: {error}"))
 }
 
 type Tidying = futures::future::BoxFuture<'static, ()>;

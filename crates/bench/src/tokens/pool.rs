@@ -2,54 +2,64 @@
 
 use standins::{AccessClaims, StandInIdp};
 use std::num::NonZero;
-use std::ops::Range;
 use std::thread;
 use testkit::data;
 
 /// When everybody's credentials were last changed, milliseconds since the epoch.
 const GENERATION: i64 = 1_700_000_000_000;
 
-/// Requests of a number of users, one after the other and then the first again.
+/// Which accounts ask, one after the other and then the first again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who {
+    /// The number of the first.
+    pub(super) first: u64,
+    /// From one to the next.
+    pub(super) stride: u64,
+    /// How many there are.
+    pub(super) count: u64,
+}
+
+impl Who {
+    fn number(self, index: u64) -> u64 {
+        self.first + index % self.count * self.stride
+    }
+}
+
+/// Requests for tokens.
 pub(super) struct Pool {
     /// Whole HTTP requests.
     pub(super) requests: Vec<Box<[u8]>>,
-    users: Range<u64>,
+    who: Who,
 }
 
 impl Pool {
-    /// Mints `count` tokens, all different, for `users` in turn; on every core that this process may use.
-    pub(super) fn mint(idp: &StandInIdp, users: Range<u64>, count: u64, issued_at: i64) -> Self {
+    /// Mints `count` tokens, all different, for those accounts in turn; on every core that this process may use.
+    pub(super) fn mint(idp: &StandInIdp, who: Who, count: u64, issued_at: i64) -> Self {
         let workers = thread::available_parallelism().map_or(1, NonZero::get) as u64;
         let share = count.div_ceil(workers);
         let requests = thread::scope(|scope| {
             let shares: Vec<_> = (0..workers)
                 .map(|worker| {
-                    let users = users.clone();
                     let mine = worker * share..count.min((worker + 1) * share);
-                    scope.spawn(move || {
-                        mine.map(|index| request(idp, user(&users, index), issued_at)).collect()
-                    })
+                    scope
+                        .spawn(move || mine.map(|index| request(idp, who.number(index), issued_at)).collect())
                 })
                 .collect();
             let minted = shares.into_iter().map(|share| share.join().expect("minting does not panic"));
             minted.collect::<Vec<Vec<_>>>().concat()
         });
-        Self { requests, users }
+        Self { requests, who }
     }
 
     /// The account that asks by the request of that index.
     pub(super) fn subject(&self, index: usize) -> String {
-        data::uid(user(&self.users, index as u64))
+        data::uid(self.who.number(index as u64))
     }
 
     /// How many accounts ask.
-    pub(super) fn users(&self) -> usize {
-        usize::try_from(self.users.end - self.users.start).unwrap_or(usize::MAX)
+    pub(super) fn accounts(&self) -> usize {
+        usize::try_from(self.who.count).unwrap_or(usize::MAX)
     }
-}
-
-fn user(users: &Range<u64>, index: u64) -> u64 {
-    users.start + index % (users.end - users.start)
 }
 
 fn request(idp: &StandInIdp, user: u64, issued_at: i64) -> Box<[u8]> {
