@@ -5,9 +5,11 @@
 //! that are shown once and kept as keyed hashes only.
 
 mod callers;
+mod cipher;
 mod root;
 
 pub use callers::{Caller, Callers, Listener, MIGRATIONS, NewCaller, UnknownCaller};
+pub use cipher::{Cipher, NotSealedHere};
 pub use root::{InvalidRootKey, Purpose, RootKey};
 
 /// Every statement of this crate, for the test that prepares each one on both engines.

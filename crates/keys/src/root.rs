@@ -1,10 +1,11 @@
+use crate::Cipher;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
 use std::fmt;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const LENGTH: usize = 32;
 
@@ -15,6 +16,12 @@ pub enum Purpose {
     Tombstones,
     /// Hashes of callers' tokens.
     CallerTokens,
+    /// Private keys that sign what goes out.
+    SigningKeys,
+    /// What relying parties are shown so that they know who calls.
+    RpSecrets,
+    /// Hashes of relying parties' tokens.
+    RpTokens,
 }
 
 impl Purpose {
@@ -22,6 +29,9 @@ impl Purpose {
         match self {
             Self::Tombstones => b"highwater/tombstones/1",
             Self::CallerTokens => b"highwater/caller-tokens/1",
+            Self::SigningKeys => b"highwater/signing-keys/1",
+            Self::RpSecrets => b"highwater/rp-secrets/1",
+            Self::RpTokens => b"highwater/rp-tokens/1",
         }
     }
 }
@@ -61,21 +71,33 @@ impl RootKey {
 
     /// The HMAC-SHA-256 key for one purpose (RFC 5869: the info names it).
     pub fn hmac_key(&self, purpose: Purpose) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &*self.expand(&[purpose.info()]))
+    }
+
+    /// What seals and opens a column for one purpose, each record under a key of its own.
+    pub fn cipher(&self, purpose: Purpose) -> Cipher {
+        Cipher::new(self.clone(), purpose)
+    }
+
+    /// The key for one record of one purpose.
+    pub(crate) fn derive(&self, purpose: Purpose, record: &str) -> Zeroizing<[u8; LENGTH]> {
+        self.expand(&[purpose.info(), &[0], record.as_bytes()])
+    }
+
+    fn expand(&self, info: &[&[u8]]) -> Zeroizing<[u8; LENGTH]> {
         struct Out;
         impl KeyType for Out {
             fn len(&self) -> usize {
                 LENGTH
             }
         }
-        let mut derived = [0; LENGTH];
+        let mut derived = Zeroizing::new([0; LENGTH]);
         Salt::new(HKDF_SHA256, &[])
             .extract(&self.0)
-            .expand(&[purpose.info()], Out)
-            .and_then(|okm| okm.fill(&mut derived))
+            .expand(info, Out)
+            .and_then(|okm| okm.fill(&mut *derived))
             .expect("32 bytes are within what HKDF-SHA-256 can give");
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &derived);
-        derived.zeroize();
-        key
+        derived
     }
 }
 
