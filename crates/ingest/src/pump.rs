@@ -115,8 +115,12 @@ impl<S: Sink> Pump<S> {
     ///
     /// # Errors
     /// The ledger's outage; whatever else it says is about single events, and those become dead letters.
-    pub async fn take(&self, messages: &[Message]) -> Result<IngestSummary, LedgerError> {
-        self.settle(messages.iter().map(|message| (message, decode(&message.body, &self.remit)))).await
+    pub async fn take<'m>(
+        &self,
+        messages: impl IntoIterator<Item = &'m Message>,
+    ) -> Result<IngestSummary, LedgerError> {
+        let read = |message: &'m Message| (message, decode(&message.body, &self.remit));
+        self.settle(messages.into_iter().map(read)).await
     }
 
     /// The same for messages that have been read already.

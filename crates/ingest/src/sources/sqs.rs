@@ -1,10 +1,11 @@
 //! Events from an Amazon SQS queue.
 //!
 //! Several receivers poll the queue side by side. Each takes one batch to its end before it asks for the next: the
-//! events are committed, then the messages are deleted. While a batch is in hand its messages are kept hidden from
+//! events are committed, together with what others have in hand, then the messages are deleted. While a batch is in hand its messages are kept hidden from
 //! others, however long it takes; while the store is down it stays in hand (so that the queue does not count a failed
 //! attempt and move good events to its own dead-letter queue) and the source says that it is backing off.
 
+mod committer;
 mod connection;
 mod receiver;
 mod settings;
@@ -14,8 +15,9 @@ pub use settings::{InvalidSettings, SqsSettings};
 
 use crate::health::Health;
 use crate::pump::{Pump, Sink};
+use committer::committer;
 use connection::Queue;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use ledger::Ledger;
 use receiver::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -43,10 +45,14 @@ impl<S: Sink> SqsSource<S> {
     /// outage, even one at the start, is waited out.
     pub async fn run(self, stop: CancellationToken) {
         let queue = Queue::new(self.settings.clone());
+        let (submit, committer) = committer();
+        let source = self.pump.source();
         let receivers = (0..usize::from(self.settings.receivers.get())).map(|slot| {
-            let receiver = Receiver::new(slot, &queue, &self.pump, &self.health, &stop);
+            let receiver = Receiver::new(slot, &queue, submit.clone(), source, &self.health, &stop);
             async move { receiver.receive_until_stopped().await }
         });
-        join_all(receivers).await;
+        let receivers = join_all(receivers);
+        drop(submit); // the committer ends with the last receiver
+        join(receivers, committer.run(&self.pump)).await;
     }
 }

@@ -8,6 +8,7 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::error::{BoxError, DisplayErrorContext};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -29,9 +30,9 @@ impl SqsError {
 }
 
 /// Messages in hand, and what each is deleted by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: Arc<[Message]>,
     receipts: Vec<String>,
 }
 
@@ -118,13 +119,12 @@ fn all<'a>(failures: impl Iterator<Item = Option<&'a str>>) -> Result<(), SqsErr
 }
 
 fn in_hand(messages: Vec<aws_sdk_sqs::types::Message>) -> Batch {
-    let mut batch = Batch::default();
-    for message in messages {
+    let read = |message: aws_sdk_sqs::types::Message| {
         let (id, body) = (message.message_id.unwrap_or_default(), message.body.unwrap_or_default());
-        batch.messages.push(Message { id, body: body.into_bytes() });
-        batch.receipts.push(message.receipt_handle.unwrap_or_default());
-    }
-    batch
+        (Message { id, body: body.into_bytes() }, message.receipt_handle.unwrap_or_default())
+    };
+    let (messages, receipts): (Vec<_>, _) = messages.into_iter().map(read).unzip();
+    Batch { messages: messages.into(), receipts }
 }
 
 /// Region and credentials by what is set, else as the SDK finds them: environment, profile, container, instance.

@@ -1,17 +1,19 @@
 //! One of the loops that read the queue.
 
+use super::committer::Submit;
 use super::connection::{Batch, Queue};
 use crate::backoff::Backoff;
 use crate::health::{Health, SourceState};
-use crate::pump::{Pump, Sink};
+use ledger::SourceId;
 use std::convert::Infallible;
 use std::fmt::Display;
 use tokio_util::sync::CancellationToken;
 
-pub(super) struct Receiver<'s, S> {
+pub(super) struct Receiver<'s> {
     slot: usize,
     queue: &'s Queue,
-    pump: &'s Pump<S>,
+    submit: Submit,
+    source: &'s SourceId,
     health: &'s Health,
     stop: &'s CancellationToken,
 }
@@ -19,16 +21,17 @@ pub(super) struct Receiver<'s, S> {
 /// The soft stop came before the work was done.
 struct Stopped;
 
-impl<'s, S: Sink> Receiver<'s, S> {
+impl<'s> Receiver<'s> {
     pub(super) fn new(
         slot: usize,
         queue: &'s Queue,
-        pump: &'s Pump<S>,
+        submit: Submit,
+        source: &'s SourceId,
         health: &'s Health,
         stop: &'s CancellationToken,
     ) -> Self {
         health.report(slot, SourceState::Starting);
-        Self { slot, queue, pump, health, stop }
+        Self { slot, queue, submit, source, health, stop }
     }
 
     /// Asks for messages and takes them in, until the soft stop.
@@ -73,7 +76,7 @@ impl<'s, S: Sink> Receiver<'s, S> {
     /// Commits, however long it takes: the batch stays in hand through an outage.
     async fn commit(&self, batch: &Batch) -> Result<(), Stopped> {
         let mut backoff = Backoff::default();
-        while let Err(error) = self.pump.take(&batch.messages).await {
+        while let Err(error) = self.submit.commit(&batch.messages).await {
             self.wait(&mut backoff, &error).await?;
         }
         self.health.report(self.slot, SourceState::Running);
@@ -85,7 +88,7 @@ impl<'s, S: Sink> Receiver<'s, S> {
         let seconds = u16::try_from(hidden_for.as_secs()).unwrap_or(u16::MAX);
         loop {
             tokio::time::sleep(hidden_for / 2).await;
-            metrics::counter!("ingest.visibility_extensions", "source" => self.pump.source().as_str().to_owned())
+            metrics::counter!("ingest.visibility_extensions", "source" => self.source.as_str().to_owned())
                 .increment(1);
             if let Err(error) = self.queue.hide(batch, seconds).await {
                 tracing::warn!(%error, "could not keep messages hidden; they may come again, and be known");
@@ -97,7 +100,7 @@ impl<'s, S: Sink> Receiver<'s, S> {
     async fn wait(&self, backoff: &mut Backoff, error: &impl Display) -> Result<(), Stopped> {
         let reason = error.to_string();
         let wait = backoff.next_wait();
-        tracing::warn!(source = self.pump.source().as_str(), reason, ?wait, "backing off");
+        tracing::warn!(source = self.source.as_str(), reason, ?wait, "backing off");
         self.health.report(self.slot, SourceState::BackingOff { reason });
         self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.ok_or(Stopped)
     }
