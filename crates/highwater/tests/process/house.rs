@@ -19,11 +19,16 @@ pub(crate) struct House {
 impl House {
     /// Configured by `init`, on an embedded database, listening on free ports.
     pub(crate) fn new() -> Self {
-        let free = ["PUBLIC", "SERVICE", "ADMIN"]
-            .map(|door| (format!("HIGHWATER__LISTEN__{door}"), "127.0.0.1:0".into()));
-        let house = Self { folder: tempfile::tempdir().expect("a folder"), environment: free.into() };
+        let house = Self::unconfigured();
         house.run(&["init"]).done();
         house
+    }
+
+    /// An empty folder; what is started in it will listen on free ports.
+    pub(crate) fn unconfigured() -> Self {
+        let free = ["PUBLIC", "SERVICE", "ADMIN"]
+            .map(|door| (format!("HIGHWATER__LISTEN__{door}"), "127.0.0.1:0".into()));
+        Self { folder: tempfile::tempdir().expect("a folder"), environment: free.into() }
     }
 
     /// With one more setting, by an environment variable.
@@ -46,6 +51,14 @@ impl House {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
         command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.env("HOME", self.folder.path()).envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// A line for a shell, in the same surroundings.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.folder.path()).env_clear();
         command.env("HOME", self.folder.path()).envs(self.environment.iter().cloned());
         command
     }

@@ -1,7 +1,11 @@
 //! The whole process, as an operator meets it: the built binary, its exit codes, its sockets, signals and kills.
 
 mod commands;
+mod docs;
+mod events;
 mod house;
 mod http;
 mod lives;
 mod mistakes;
+mod queue;
+mod two_sources;
