@@ -1,6 +1,11 @@
 //! Its SQL, as named operations. The tables are Mozilla's, column by column, so that their own scripts and readers work on
 //! them; see [`schema`](self::MIGRATIONS).
 //!
+//! Before its first statistics PostgreSQL takes `users` for a handful of rows, and a plan made then stays in its
+//! connection's cache while the table grows. So the statements are written to leave it one way, by email or by id:
+//! `service + 0` and `replaced_at + 0` keep it off the other indexes, laterals with a limit and `r.uid + 0 = r.uid` (one
+//! row, it thinks) off joining with the whole table.
+//!
 //! `current_load` of a node is the number of its live rows, at every commit: a row that is added counts at once, one
 //! that is replaced no longer does.
 

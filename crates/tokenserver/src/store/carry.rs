@@ -7,22 +7,23 @@ use store::{Row, StoreError, Tx};
 
 store::statements! {
     /// The live rows of these users, of every service, at most so many each.
-    static LIVE = per_engine {
+    pub(super) static LIVE = per_engine {
         sqlite: "select r.n, u.uid, u.generation, u.created_at, u.nodeid
             from {rows $1: n bigint, email text} as r
             join users u on u.uid in (
-                select x.uid from users x where x.email = r.email and x.replaced_at is null limit $2
+                select x.uid from users x where x.email = r.email and x.replaced_at + 0 is null limit $2
             )",
         postgres: "select r.n, u.uid, u.generation, u.created_at, u.nodeid
             from {rows $1: n bigint, email text} as r
             cross join lateral (
-                select * from users x where x.email = r.email and x.replaced_at is null limit $2
+                select * from users x where x.email = r.email and x.replaced_at + 0 is null limit $2
             ) u",
     };
-    static CARRY = both(
+    pub(super) static CARRY = both(
         "update users set generation = r.generation, replaced_at = r.replaced_at
         from {rows $1: uid bigint, generation bigint, replaced_at bigint} as r
-        where users.uid = r.uid and users.replaced_at is null and users.generation < r.generation"
+        where users.uid = r.uid and users.replaced_at + 0 is null and r.uid + 0 = r.uid
+            and users.generation < r.generation"
     );
 }
 

@@ -6,14 +6,14 @@ use store::{PointRead, Rows, Sql, StoreError, Value};
 store::statements! {
     /// The user's newest rows with their nodes, and what the ledger knows; a row even for a user who has none. The
     /// service is looked up each time: its row may be made anew under a running server.
-    static LOOKUP = both(
+    pub(super) static LOOKUP = both(
         "select a.mark, a.credential_at, a.state,
             u.uid, u.generation, u.client_state, u.created_at, u.replaced_at, u.keys_changed_at, u.nodeid, n.node
         from services s
         left join accounts a on a.idp = $2 and a.subject = $3
         left join (
             select * from users
-            where email = $4 and service = (select id from services where service = $1)
+            where email = $4 and service + 0 = (select id from services where service = $1)
             order by created_at desc, uid desc limit 20
         ) u on true
         left join nodes n on n.id = u.nodeid

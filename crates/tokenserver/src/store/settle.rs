@@ -12,7 +12,7 @@ use store::{Operation, StoreError, Tx, Value};
 
 store::statements! {
     /// What [`Lookup`](super::Lookup) reads, for many users; under their accounts' locks.
-    static LOAD = per_engine {
+    pub(super) static LOAD = per_engine {
         sqlite: "select r.n, s.id, t.deleted_at,
                 a.mark, a.credential_at, a.state,
                 u.uid, u.generation, u.client_state, u.created_at, u.replaced_at, u.keys_changed_at, u.nodeid, n.node
@@ -21,7 +21,7 @@ store::statements! {
             left join accounts a on a.idp = r.idp and a.subject = r.subject
             left join tombstones t on t.account = r.tombstone
             left join users u on u.uid in (
-                select x.uid from users x where x.email = r.email and x.service = s.id
+                select x.uid from users x where x.email = r.email and x.service + 0 = s.id
                 order by x.created_at desc, x.uid desc limit 20
             )
             left join nodes n on n.id = u.nodeid
@@ -36,7 +36,7 @@ store::statements! {
                 select * from accounts x where x.idp = r.idp and x.subject = r.subject limit 1
             ) a on true
             left join lateral (
-                select * from users x where x.email = r.email and x.service = s.id
+                select * from users x where x.email = r.email and x.service + 0 = s.id
                 order by x.created_at desc, x.uid desc limit 20
             ) u on true
             left join lateral (select * from tombstones x where x.account = r.tombstone limit 1) t on true
@@ -52,17 +52,19 @@ store::statements! {
         returning uid, email"
     );
     /// Every live row of these users but the one that counts.
-    static REPLACE = both(
+    pub(super) static REPLACE = both(
         "update users set replaced_at = r.at
         from {rows $2: email text, uid bigint, at bigint} as r
-        where users.service = $1 and users.email = r.email and users.uid <> r.uid and users.replaced_at is null
+        where users.email = r.email and users.uid <> r.uid and users.service + 0 = $1
+            and users.replaced_at + 0 is null and r.uid + 0 = r.uid
         returning nodeid"
     );
     /// Guarded, so that nothing moves backwards.
-    static RAISE = both(
+    pub(super) static RAISE = both(
         "update users set generation = r.generation, keys_changed_at = r.keys_changed_at
         from {rows $1: uid bigint, generation bigint, keys_changed_at bigint} as r
-        where users.uid = r.uid and users.replaced_at is null and users.generation <= r.generation
+        where users.uid = r.uid and users.replaced_at + 0 is null and r.uid + 0 = r.uid
+            and users.generation <= r.generation
             and coalesce(users.keys_changed_at, 0) <= coalesce(r.keys_changed_at, users.keys_changed_at, 0)"
     );
 }

@@ -2,6 +2,7 @@
 
 mod carrying;
 mod counting;
+mod planning;
 mod settling;
 
 use super::lookup::Known;

@@ -1,0 +1,46 @@
+//! How PostgreSQL means to find a user while it knows nothing of the table's size: that plan stays in a connection's
+//! cache while the table grows.
+
+use super::*;
+use crate::store::carry::{CARRY, LIVE};
+use crate::store::lookup::LOOKUP;
+use crate::store::settle::{LOAD, RAISE, REPLACE};
+use store::{Engine, Value};
+
+struct Explain(&'static Sql, Vec<Value<'static>>);
+
+impl Operation for Explain {
+    const NAME: &'static str = "test.explain";
+    type Output = String;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<String, StoreError> {
+        Ok(tx.query(self.0, &self.1, |row| row.text(0).map(str::to_owned)).await?.join("\n"))
+    }
+}
+
+fn explained(sql: &'static Sql) -> &'static Sql {
+    let text = format!("explain {}", sql.for_engine(Engine::Postgres)).leak();
+    Box::leak(Box::new(Sql::per_engine("select 'no plan'", text)))
+}
+
+#[tokio::test]
+async fn users_are_found_by_their_email_even_before_the_first_statistics() {
+    let test = store::testing::postgres(TABLES).await;
+    let text = |text| Value::Text(text);
+    let one = text(
+        r#"[{"n": 0, "idp": "main", "subject": "u", "email": "u@x", "tombstone": "", "uid": 1, "at": 1}]"#,
+    );
+    let statements = [
+        (&LOOKUP, vec![text(SERVICE), text("main"), text("u"), text("u@x")]),
+        (&LOAD, vec![text(SERVICE), one]),
+        (&REPLACE, vec![Value::Int(1), one]),
+        (&RAISE, vec![one]),
+        (&LIVE, vec![one, Value::Int(50)]),
+        (&CARRY, vec![one]),
+    ];
+    for (sql, params) in statements {
+        let plan = test.store.run(Explain(explained(sql), params)).await.expect("the store answers");
+        assert!(!plan.contains("replaced_at_idx") && !plan.contains("Seq Scan on users"), "{plan}");
+        assert!(plan.contains("lookup_idx") || plan.contains("users_pkey"), "{plan}");
+    }
+}
