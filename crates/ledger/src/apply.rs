@@ -425,8 +425,8 @@ fn receipts_of(received: &Received) -> Vec<Receipt> {
     }
 }
 
-/// A message id that any store can hold.
-fn bounded(message_id: &str) -> String {
+/// A message id that any store can hold; two that differ stay different.
+pub(crate) fn bounded(message_id: &str) -> String {
     if message_id.len() <= 200 && !message_id.chars().any(char::is_control) {
         message_id.to_owned()
     } else {

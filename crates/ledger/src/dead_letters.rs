@@ -1,6 +1,6 @@
 //! Junk is kept with its reason, so that nothing is lost and the line moves on.
 
-use crate::apply::{Ledger, SourceId};
+use crate::apply::{Ledger, SourceId, bounded};
 use account::Millis;
 use serde::{Deserialize, Serialize};
 use store::{Operation, Row, StoreError, Tx};
@@ -107,7 +107,7 @@ impl Operation for Bury {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         for letter in &self.letters {
-            let (message_id, detail) = (clean(&letter.message_id, 255), clean(&letter.detail, 2_000));
+            let (message_id, detail) = (bounded(&letter.message_id), clean(&letter.detail, 2_000));
             let body = &letter.body[..letter.body.len().min(LARGEST_BODY)];
             let params = [
                 letter.source.as_str().into(),

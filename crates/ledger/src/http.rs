@@ -8,6 +8,7 @@ use account::{AccountEvent, AccountId, Change, IdpId, Subject};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::middleware::map_response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +43,7 @@ impl Ledger {
             .routes(routes!(list_dead_letters))
             .routes(routes!(show_dead_letter, drop_dead_letter))
             .routes(routes!(pending_effects))
+            .layer(map_response(Problem::in_place_of))
             .with_state(self.clone())
     }
 }

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,38 @@ impl Problem {
     /// 503: try again later.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+}
+
+/// What a plain text about an error may be long.
+const LONGEST_TEXT: usize = 16 * 1024;
+
+impl Problem {
+    /// An answer that the router gave in plain text (a path, a query or a body that does not parse, a method that is
+    /// not there), as a problem of the same status; any other answer as it is. For `axum::middleware::map_response`.
+    pub async fn in_place_of(answer: Response) -> Response {
+        let status = answer.status();
+        let said_by_us = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"));
+        if said_by_us || !(status.is_client_error() || status.is_server_error()) {
+            return answer;
+        }
+        let (parts, body) = answer.into_parts();
+        let text = axum::body::to_bytes(body, LONGEST_TEXT).await.unwrap_or_default();
+        let detail = match String::from_utf8_lossy(&text).into_owned() {
+            nothing if nothing.is_empty() => status.canonical_reason().unwrap_or_default().to_lowercase(),
+            text => text,
+        };
+        let title = match status {
+            StatusCode::BAD_REQUEST => "invalid request".to_owned(),
+            other => other.canonical_reason().unwrap_or("error").to_lowercase(),
+        };
+        let mut problem = Self::new(status, &title, detail).into_response();
+        let others = parts.headers.iter().filter(|(name, _)| ![CONTENT_TYPE, CONTENT_LENGTH].contains(name));
+        problem.headers_mut().extend(others.map(|(name, value)| (name.clone(), value.clone())));
+        problem
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ledger on real stores: every test on both engines.
 
+mod admin;
 mod applying;
 mod consequences;
 mod crash;

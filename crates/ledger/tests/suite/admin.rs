@@ -1,0 +1,408 @@
+//! The admin API of the ledger, through the real router.
+
+use crate::told::{account, at, delete, ledger, news, told};
+use account::Change;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, header};
+use http_body_util::BodyExt;
+use ledger::{DeadLetter, Ledger, Retention, SourceId};
+use std::fmt::Write;
+use std::time::Duration;
+use store::testing::{TestStore, engines, sqlite};
+use store::{Clock, Settings, Store};
+use tower::ServiceExt;
+
+/// The router as the binary gets it, and what it says.
+struct Admin(Router);
+
+impl Admin {
+    fn of(ledger: &Ledger) -> Self {
+        Self(ledger.capability(Retention::default()).admin.split_for_parts().0)
+    }
+
+    /// Asks, and shows the answer: status, the headers that matter, the body.
+    async fn ask(&self, method: &str, path: &str) -> String {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+        let answer = self.0.clone().oneshot(request).await.expect("it answers");
+        let (parts, body) = answer.into_parts();
+        let mut shown = parts.status.to_string();
+        for name in [header::CONTENT_TYPE, header::RETRY_AFTER, header::ALLOW] {
+            if let Some(value) = parts.headers.get(&name) {
+                let _ = write!(shown, "\n{name}: {}", value.to_str().expect("text"));
+            }
+        }
+        let body = body.collect().await.expect("the whole body").to_bytes();
+        let _ = match serde_json::from_slice::<serde_json::Value>(&body) {
+            Ok(json) => write!(shown, "\n{json:#}"),
+            Err(_) => write!(shown, "\n{}", String::from_utf8_lossy(&body)),
+        };
+        shown
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.ask("GET", path).await
+    }
+}
+
+/// What a scene shows, on either engine.
+async fn on_both(scene: impl AsyncFn(&TestStore) -> Vec<String>) -> Vec<String> {
+    let [sqlite, postgres] = engines(&[ledger::MIGRATIONS]).await;
+    let shown = scene(&sqlite).await;
+    assert_eq!(shown, scene(&postgres).await);
+    shown
+}
+
+#[tokio::test]
+async fn an_account_is_shown_as_it_stands() {
+    let shown = on_both(async |test| {
+        let mut shown = Vec::new();
+        let ledger = ledger(test, vec![]);
+        let admin = Admin::of(&ledger);
+        news(&ledger, told(1, &account("a b/c"), at(-5), Change::PasswordChange)).await;
+        shown.push(admin.get("/accounts/main/a%20b%2Fc").await);
+        news(&ledger, told(2, &account("a b/c"), at(-1), delete())).await;
+        assert!(admin.get("/accounts/main/a%20b%2Fc").await.contains(r#""state": "deleted""#));
+        shown
+    })
+    .await;
+    insta::assert_snapshot!(shown[0], @r#"
+    200 OK
+    content-type: application/json
+    {
+      "credential_at": 1788999999995,
+      "first_seen_at": 1789000000000,
+      "idp": "main",
+      "mark": 1788999999995,
+      "state": "active",
+      "state_at": 0,
+      "subject": "a b/c",
+      "updated_at": 1789000000000,
+      "version": 1
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_account_nobody_knows_is_not_found() {
+    let test = sqlite(&[ledger::MIGRATIONS]).await;
+    let admin = Admin::of(&ledger(&test, vec![]));
+    insta::assert_snapshot!(admin.get("/accounts/main/nobody").await, @r#"
+    404 Not Found
+    content-type: application/problem+json
+    {
+      "detail": "nothing is known of the account main:nobody; no event about it has come in",
+      "status": 404,
+      "title": "not found"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn what_can_name_no_account_is_a_bad_request() {
+    let test = sqlite(&[ledger::MIGRATIONS]).await;
+    let admin = Admin::of(&ledger(&test, vec![]));
+    insta::assert_snapshot!(admin.get("/accounts/main/a%0Ab").await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+    {
+      "detail": "the subject has a control character in it",
+      "status": 400,
+      "title": "invalid request"
+    }
+    "#);
+    insta::assert_snapshot!(admin.ask("POST", &format!("/accounts/main/{}/disable", "x".repeat(256))).await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+    {
+      "detail": "the subject is 256 bytes long; at most 255 are kept",
+      "status": 400,
+      "title": "invalid request"
+    }
+    "#);
+    insta::assert_snapshot!(admin.get("/accounts/main/%FF").await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+    {
+      "detail": "Invalid URL: Invalid UTF-8 in `subject`",
+      "status": 400,
+      "title": "invalid request"
+    }
+    "#);
+    insta::assert_snapshot!(admin.ask("PUT", "/accounts/main/user").await, @r#"
+    405 Method Not Allowed
+    content-type: application/problem+json
+    allow: GET,HEAD
+    {
+      "detail": "method not allowed",
+      "status": 405,
+      "title": "method not allowed"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_operator_disables_an_account_and_enables_it_again() {
+    let shown = on_both(async |test| {
+        let mut shown = Vec::new();
+        let ledger = ledger(test, vec![]);
+        let admin = Admin::of(&ledger);
+        shown.push(admin.ask("POST", "/accounts/main/user/disable").await);
+        let again = admin.ask("POST", "/accounts/main/user/disable").await;
+        assert!(again.contains(r#""changed": false"#), "{again}");
+        test.clock.advance(Duration::from_secs(1));
+        shown.push(admin.ask("POST", "/accounts/main/user/enable").await);
+        let events = crate::told::all_events(&ledger).await;
+        let told: Vec<_> = events.iter().map(|event| (event.source.as_str(), &event.change)).collect();
+        assert_eq!(told, [("admin", &Change::Disable), ("admin", &Change::Enable)]);
+        shown
+    })
+    .await;
+    insta::assert_snapshot!(shown[0], @r#"
+    200 OK
+    content-type: application/json
+    {
+      "changed": true,
+      "credential_at": 0,
+      "first_seen_at": 1789000000000,
+      "idp": "main",
+      "mark": 1789000000000,
+      "state": "disabled",
+      "state_at": 1789000000000,
+      "subject": "user",
+      "updated_at": 1789000000000,
+      "version": 1
+    }
+    "#);
+    insta::assert_snapshot!(shown[1], @r#"
+    200 OK
+    content-type: application/json
+    {
+      "changed": true,
+      "credential_at": 0,
+      "first_seen_at": 1789000000000,
+      "idp": "main",
+      "mark": 1789000000000,
+      "state": "active",
+      "state_at": 1789000001000,
+      "subject": "user",
+      "updated_at": 1789000001000,
+      "version": 2
+    }
+    "#);
+}
+
+async fn bury(ledger: &Ledger, message_id: &str, body: &[u8]) {
+    let letter = DeadLetter {
+        source: SourceId::new("queue"),
+        message_id: message_id.into(),
+        reason: "not_json",
+        detail: "expected value at line 1 column 1".into(),
+        body: body.into(),
+    };
+    ledger.bury(vec![letter]).await.expect("kept");
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_and_dropped() {
+    let shown = on_both(async |test| {
+        let mut shown = Vec::new();
+        let ledger = ledger(test, vec![]);
+        let admin = Admin::of(&ledger);
+        shown.push(admin.get("/dead-letters").await);
+        bury(&ledger, "m-1", b"{oops").await;
+        bury(&ledger, "m-2", b"\xff\0").await;
+        bury(&ledger, "m-1", b"delivered again").await;
+        shown.push(admin.get("/dead-letters").await);
+        let second = admin.get("/dead-letters?after=1&limit=1").await;
+        assert!(second.contains("m-2") && !second.contains("m-1"));
+        shown.push(admin.get("/dead-letters/1").await);
+        shown.push(admin.ask("DELETE", "/dead-letters/1").await);
+        shown.push(admin.ask("DELETE", "/dead-letters/1").await);
+        shown.push(admin.get("/dead-letters/1").await);
+        assert_eq!(ledger.count_dead_letters().await.expect("counted"), 1);
+        shown
+    })
+    .await;
+    insta::assert_snapshot!(shown[0], @r#"
+    200 OK
+    content-type: application/json
+    []
+    "#);
+    insta::assert_snapshot!(shown[1], @r#"
+    200 OK
+    content-type: application/json
+    [
+      {
+        "body": "{oops",
+        "detail": "expected value at line 1 column 1",
+        "id": 1,
+        "message_id": "m-1",
+        "reason": "not_json",
+        "received_at": 1789000000000,
+        "source": "queue"
+      },
+      {
+        "body": "�\u0000",
+        "detail": "expected value at line 1 column 1",
+        "id": 2,
+        "message_id": "m-2",
+        "reason": "not_json",
+        "received_at": 1789000000000,
+        "source": "queue"
+      }
+    ]
+    "#);
+    insta::assert_snapshot!(shown[2], @r#"
+    200 OK
+    content-type: application/json
+    {
+      "body": "{oops",
+      "detail": "expected value at line 1 column 1",
+      "id": 1,
+      "message_id": "m-1",
+      "reason": "not_json",
+      "received_at": 1789000000000,
+      "source": "queue"
+    }
+    "#);
+    insta::assert_snapshot!(shown[3], @"204 No Content");
+    insta::assert_snapshot!(shown[4], @r#"
+    404 Not Found
+    content-type: application/problem+json
+    {
+      "detail": "there is no dead letter 1; `highwater events dead list` shows those there are",
+      "status": 404,
+      "title": "not found"
+    }
+    "#);
+    insta::assert_snapshot!(shown[5], @r#"
+    404 Not Found
+    content-type: application/problem+json
+    {
+      "detail": "there is no dead letter 1; `highwater events dead list` shows those there are",
+      "status": 404,
+      "title": "not found"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_question_about_dead_letters_that_makes_no_sense_is_a_bad_request() {
+    let test = sqlite(&[ledger::MIGRATIONS]).await;
+    let admin = Admin::of(&ledger(&test, vec![]));
+    insta::assert_snapshot!(admin.get("/dead-letters/first").await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+    {
+      "detail": "Invalid URL: Cannot parse `first` to a `i64`",
+      "status": 400,
+      "title": "invalid request"
+    }
+    "#);
+    insta::assert_snapshot!(admin.get("/dead-letters?limit=many").await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+    {
+      "detail": "Failed to deserialize query string: limit: invalid digit found in string",
+      "status": 400,
+      "title": "invalid request"
+    }
+    "#);
+    insta::assert_snapshot!(admin.get("/dead-letters?page=2").await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+    {
+      "detail": "Failed to deserialize query string: page: unknown field `page`, expected `after` or `limit`",
+      "status": 400,
+      "title": "invalid request"
+    }
+    "#);
+    for limit in [-1, 0, 1_000_000] {
+        assert!(admin.get(&format!("/dead-letters?limit={limit}")).await.starts_with("200 OK"));
+    }
+}
+
+/// Two messages with long ids that only differ at their ends are two dead letters.
+#[tokio::test]
+async fn no_dead_letter_is_taken_for_another() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        let long = "x".repeat(300);
+        for id in [format!("{long}1"), format!("{long}2"), "bell \u{7}".into(), "bell \u{8}".into()] {
+            bury(&ledger, &id, id.as_bytes()).await;
+            bury(&ledger, &id, id.as_bytes()).await;
+        }
+        let kept = ledger.dead_letters(0, 100).await.expect("read");
+        assert_eq!(kept.len(), 4);
+        assert_eq!(kept[1].raw, format!("{long}2").as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn what_is_outstanding_is_shown_by_capability() {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use ledger::{Consequence, News, Outcome};
+
+    struct Deferring;
+    impl Consequence for Deferring {
+        fn capability(&self) -> &'static str {
+            "broker"
+        }
+
+        fn apply<'a>(
+            &'a self,
+            _: &'a mut store::Tx<'_>,
+            _: &'a [News],
+            _: bool,
+        ) -> BoxFuture<'a, Result<Outcome, store::StoreError>> {
+            async { Ok(Outcome::Deferred) }.boxed()
+        }
+    }
+    let shown = on_both(async |test| {
+        let mut shown = Vec::new();
+        let ledger = ledger(test, vec![std::sync::Arc::new(Deferring)]);
+        ledger.register_capabilities().await.expect("registered");
+        let admin = Admin::of(&ledger);
+        assert!(admin.get("/effects").await.ends_with("[]"));
+        news(&ledger, told(1, &account("user"), at(1), delete())).await;
+        shown.push(admin.get("/effects").await);
+        shown
+    })
+    .await;
+    insta::assert_snapshot!(shown[0], @r#"
+    200 OK
+    content-type: application/json
+    [
+      {
+        "capability": "broker",
+        "count": 1,
+        "first_due_at": 1789000000000,
+        "most_attempts": 0
+      }
+    ]
+    "#);
+}
+
+#[tokio::test]
+async fn an_outage_is_told_as_one() {
+    let test = sqlite(&[ledger::MIGRATIONS]).await;
+    let nowhere = Settings::at(format!("postgres://postgres@127.0.0.1:{}/none", testkit::free_port()));
+    let store = Store::open(&nowhere, Clock::system()).expect("opened");
+    let away = Ledger::new(store, ledger(&test, vec![]).tombstones().clone(), vec![]);
+    let admin = Admin::of(&away);
+    for (method, path) in [
+        ("GET", "/accounts/main/user"),
+        ("POST", "/accounts/main/user/disable"),
+        ("POST", "/accounts/main/user/enable"),
+        ("GET", "/dead-letters"),
+        ("GET", "/dead-letters/1"),
+        ("DELETE", "/dead-letters/1"),
+        ("GET", "/effects"),
+    ] {
+        let answer = admin.ask(method, path).await;
+        let expected = "503 Service Unavailable\ncontent-type: application/problem+json\nretry-after: ";
+        assert!(answer.starts_with(expected), "{method} {path}: {answer}");
+    }
+}
