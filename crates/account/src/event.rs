@@ -197,8 +197,12 @@ impl Change {
     pub const fn sets_state(&self) -> Option<State> {
         match self {
             Self::Delete { .. } => Some(State::Deleted),
-            Self::Disable | Self::ProfileChange(Profile { account_disabled: Some(true), .. }) => Some(State::Disabled),
-            Self::Enable | Self::ProfileChange(Profile { account_disabled: Some(false), .. }) => Some(State::Active),
+            Self::Disable | Self::ProfileChange(Profile { account_disabled: Some(true), .. }) => {
+                Some(State::Disabled)
+            }
+            Self::Enable | Self::ProfileChange(Profile { account_disabled: Some(false), .. }) => {
+                Some(State::Active)
+            }
             _ => None,
         }
     }

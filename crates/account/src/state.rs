@@ -68,7 +68,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_state_at() -> impl Strategy<Value = StateAt> {
-        (0..4i64, 0..3i64).prop_map(|(at, code)| StateAt { at: Millis::new(at), state: State::from_code(code) })
+        (0..4i64, 0..3i64)
+            .prop_map(|(at, code)| StateAt { at: Millis::new(at), state: State::from_code(code) })
     }
 
     proptest! {
