@@ -1,18 +1,20 @@
 #![expect(clippy::needless_pass_by_value, reason = "claims are written in place")]
 
+mod any;
+mod push;
+
 use crate::settings::{Settings, Webhook};
 use account::{AccountId, IdpId, Mark, Millis, Subject};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use idp::{IdpConfig, Idps};
 use jose::{Algorithm, SigningKey, to_base64url};
 use keys::RootKey;
 use ledger::{Ledger, Tombstones};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::testing::{START, TestStore, sqlite};
@@ -371,127 +373,4 @@ async fn assert_comes_again(routes: &Router, token: &str) {
     let response = push(routes, token.to_owned()).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()[RETRY_AFTER], "10");
-}
-
-#[tokio::test]
-async fn a_pushed_token_is_committed_and_answered_202_and_empty() {
-    let node = Node::fresh().await;
-    let mut claims =
-        claims("https://schemas.openid.net/secevent/risc/event-type/account-disabled", json!({}));
-    claims.as_object_mut().expect("an object").remove("sub");
-    claims["sub_id"] = json!({"format": "iss_sub", "iss": ISSUER, "sub": "u2"});
-    assert_ok_and_empty(node.push(&claims).await, StatusCode::ACCEPTED).await;
-    assert_eq!(node.mark("u2").await, Some((1, Mark::at(Millis::new(1_789_000_000_417)))));
-    let verification = "https://schemas.openid.net/secevent/ssf/event-type/verification";
-    claims["events"] = json!({ verification: {"state": "x"} });
-    claims["sub_id"] = json!({"format": "opaque", "id": "stream"});
-    assert_ok_and_empty(node.push(&claims).await, StatusCode::ACCEPTED).await;
-    assert_eq!(node.ledger.count_dead_letters().await.expect("readable"), 0);
-}
-
-#[tokio::test]
-async fn every_way_to_push_a_bad_token_has_its_code() {
-    let node = Node::fresh().await;
-    let with = |name: &str, value: Value| {
-        let mut claims = password_change(AT);
-        claims[name] = value;
-        signed(&node.key, &claims)
-    };
-    let access_token = node.key.sign_payload("at+jwt", b"{}").expect("signed");
-    let mut table = String::new();
-    for token in [
-        "garbage".to_owned(),
-        access_token,
-        node.key.sign_payload("JWT", b"[]").expect("signed"),
-        with("iss", json!("https://elsewhere.example")),
-        with("iss", json!(null)),
-        with("aud", json!("x")),
-        with("aud", json!(null)),
-        signed(&signer("k2"), &password_change(AT)),
-        signed(&signer("k1"), &password_change(AT)),
-        with("iat", json!(1_789_000_100)),
-        with("exp", json!(5)),
-        with("iat", json!("now")),
-        with("events", json!([])),
-    ] {
-        let response = push(&node.routes, token).await;
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
-        table += &(body(response).await + "\n");
-    }
-    insta::assert_snapshot!(table, @r#"
-    {"err":"invalid_request","description":"the token is not three parts of base64url"}
-    {"err":"invalid_request","description":"a token of type \"at+jwt\" is no security event token"}
-    {"err":"invalid_request","description":"the token's claims are no JSON object"}
-    {"err":"invalid_issuer","description":"the issuer is not known here"}
-    {"err":"invalid_issuer","description":"the claim `iss` is missing or has another type than it must have"}
-    {"err":"invalid_audience","description":"the audience is another one"}
-    {"err":"invalid_audience","description":"the claim `aud` is missing or has another type than it must have"}
-    {"err":"invalid_key","description":"the key that signed the token is not one of the issuer's"}
-    {"err":"authentication_failed","description":"the signature does not fit"}
-    {"err":"invalid_request","description":"the token is from the future"}
-    {"err":"invalid_request","description":"the token has expired"}
-    {"err":"invalid_request","description":"the claim `iat` is missing or has another type than it must have"}
-    {"err":"invalid_request","description":"`events` is no object"}
-    "#);
-    assert_eq!(node.mark("u1").await, None);
-}
-
-#[tokio::test]
-async fn a_pushed_body_must_say_what_it_is_and_be_no_longer_than_a_token() {
-    let node = Node::fresh().await;
-    let token = signed(&node.key, &password_change(AT));
-    for (content_type, status) in [
-        ("application/json", StatusCode::BAD_REQUEST),
-        ("", StatusCode::BAD_REQUEST),
-        ("APPLICATION/SECEVENT+JWT; charset=utf-8", StatusCode::ACCEPTED),
-    ] {
-        let request =
-            Request::post("/events").header(CONTENT_TYPE, content_type).body(Body::from(token.clone()));
-        assert_eq!(send(&node.routes, request.expect("a request")).await.status(), status, "{content_type}");
-    }
-    let response = push(&node.routes, "x".repeat(jose::MAX_TOKEN + 1)).await;
-    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(body(response).await.starts_with(r#"{"err":"invalid_request","description":"#));
-    let request = Request::get("/events").body(Body::empty()).expect("a request");
-    assert_eq!(send(&node.routes, request).await.status(), StatusCode::METHOD_NOT_ALLOWED);
-}
-
-#[test]
-fn no_header_and_no_body_is_ever_our_fault() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let node = runtime.block_on(Node::fresh());
-    proptest!(|(
-        header in prop::collection::vec(any::<u8>(), 0..80),
-        parts in "[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,3}",
-        bytes in prop::collection::vec(any::<u8>(), 0..200),
-    )| runtime.block_on(async {
-        for header in [header, format!("Bearer {parts}").into_bytes()] {
-            let Ok(header) = HeaderValue::from_bytes(&header) else { continue };
-            let request = Request::post(HOOK).header(AUTHORIZATION, header).body(Body::empty());
-            let status = send(&node.routes, request.expect("a request")).await.status();
-            assert_eq!(status, StatusCode::UNAUTHORIZED);
-        }
-        for body in [bytes, parts.into_bytes()] {
-            assert_eq!(push(&node.routes, body).await.status(), StatusCode::BAD_REQUEST);
-        }
-    }));
-}
-
-#[test]
-fn whatever_an_authentic_token_claims_is_never_our_fault() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let node = runtime.block_on(Node::fresh());
-    proptest!(|(
-        name in prop::sample::select(vec!["iss", "aud", "iat", "exp", "sub", "sub_id", "events", "jti"]),
-        value in crate::decode::tests::nearly_json(),
-        uri in prop::sample::select(vec!["password-change", "delete-user", "subscription-state-change"]),
-        payload in crate::decode::tests::nearly_json(),
-    )| runtime.block_on(async {
-        let mut claims = claims(&format!("{FXA}/{uri}"), payload);
-        claims[name] = value;
-        let (hook, push) = (node.hook(&claims).await.status(), node.push(&claims).await.status());
-        assert!(matches!(hook.as_u16(), 200 | 401), "{hook} {claims}");
-        assert!(matches!(push.as_u16(), 202 | 400), "{push} {claims}");
-    }));
 }

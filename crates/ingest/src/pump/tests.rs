@@ -1,7 +1,10 @@
 use super::*;
+use crate::decode::tests::nearly_json;
 use crate::remit::tests::firefox;
 use crate::testing::{FakeSink, outage};
 use account::Millis;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use store::Clock;
 
 fn pump(sink: &FakeSink) -> Pump<FakeSink> {
@@ -130,5 +133,59 @@ fn what_came_is_counted_by_kind_and_outcome() {
         r#"ingest_lag_sum{source="queue"} 1"#,
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+/// Bodies of every kind with whatever in them, some with text that stores do not like.
+fn odd_bodies() -> Vec<String> {
+    let mut runner = TestRunner::deterministic();
+    let kinds = [
+        "login",
+        "delete",
+        "passwordChange",
+        "reset",
+        "signOutEverywhere",
+        "primaryEmailChanged",
+        "profileDataChange",
+        "subscription:update",
+        "accountDisabled",
+        "accountEnabled",
+        "verified",
+    ];
+    let mut bodies: Vec<String> =
+        [r"\u0000", r"\ud800", r"\\u0000", r"\u202e\ufffe", "\u{1f4a9}", r#"\"'$1;--"#]
+            .iter()
+            .flat_map(|text| {
+                let unknown = format!(r#"{{"event":"verified","uid":"u","x":"{text}","{text}":0}}"#);
+                let login = format!(r#"{{"event":"login","uid":"u","service":"{text}","email":"{text}"}}"#);
+                [unknown, login, format!(r#"{{"event":"é{text}","uid":"ü{text}"}}"#)]
+            })
+            .collect();
+    for n in 0..440 {
+        let value = nearly_json().new_tree(&mut runner).expect("a value").current();
+        let mut members = value.as_object().cloned().unwrap_or_default();
+        members.insert("event".into(), kinds[n % kinds.len()].into());
+        members.insert("uid".into(), format!("u{}", n % 7).into());
+        bodies.push(serde_json::Value::Object(members).to_string());
+    }
+    bodies
+}
+
+#[tokio::test]
+async fn whatever_is_an_event_is_taken_by_both_stores() {
+    let bodies = odd_bodies();
+    let messages: Vec<_> = bodies.iter().enumerate().map(|(id, body)| message(id, body)).collect();
+    for test in store::testing::engines(&[ledger::MIGRATIONS]).await {
+        let tombstones = ledger::Tombstones::new(&keys::RootKey::generate(), std::time::Duration::ZERO);
+        let ledger = Ledger::new(test.store.clone(), tombstones, vec![]);
+        let remit = Remit::new(firefox(), vec![]);
+        let pump = Pump::new(ledger.clone(), SourceId::new("queue"), remit, Freshness::Live);
+        let summary = pump.take(&messages).await.expect("no outage");
+        assert_eq!(summary.events + summary.junk, messages.len() as u64);
+        assert!(summary.news > 100 && summary.junk > 20, "{summary:?}");
+        let letters = ledger.dead_letters(0, 1000).await.expect("readable");
+        assert_eq!(letters.len() as u64, summary.junk);
+        let refused: Vec<_> = letters.iter().filter(|letter| letter.reason == "refused").collect();
+        assert!(refused.is_empty(), "{refused:#?}");
     }
 }
