@@ -9,7 +9,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+
+/// What the descriptions call a caller's token.
+const TOKEN: &str = "caller_token";
 
 /// The listeners, as they are described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,14 @@ pub(crate) fn description(door: Door) -> OpenApi {
     let (title, about) = door.about();
     let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").build();
     let info = InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).description(Some(about));
-    OpenApiBuilder::new().info(info.license(Some(licence)).build()).build()
+    let api = OpenApiBuilder::new().info(info.license(Some(licence)).build());
+    if door == Door::Public {
+        return api.build();
+    }
+    let token = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).build());
+    let schemes = ComponentsBuilder::new().security_scheme(TOKEN, token).build();
+    let needed = SecurityRequirement::new(TOKEN, Vec::<String>::new());
+    api.components(Some(schemes)).security(Some([needed])).build()
 }
 
 /// Adds the descriptions of what each listener takes and answers (OpenAPI 3.1).

@@ -6,6 +6,7 @@ use crate::output::{self, Column, Shown};
 use anyhow::Result;
 use axum::http::Method;
 use keys::{Listener, NewCaller};
+use serde_json::json;
 
 const SECONDS_A_DAY: u64 = 86_400;
 const COLUMNS: &[Column] = &[
@@ -35,8 +36,9 @@ pub(crate) async fn run(command: TokenCommand, admin: &Admin) -> Result<Shown> {
             Ok(Shown::new(listed, table))
         }
         TokenCommand::Revoke { id } => {
-            let done = admin.ask(Method::DELETE, &format!("/tokens/{id}"), None::<&()>).await?;
-            Ok(Shown::new(done, format!("Token {id} is revoked; every node refuses it within two seconds.")))
+            admin.ask(Method::DELETE, &format!("/tokens/{id}"), None::<&()>).await?;
+            let text = format!("Token {id} is revoked; every node refuses it within two seconds.");
+            Ok(Shown::new(json!({ "revoked": id }), text))
         }
     }
 }

@@ -75,3 +75,41 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
     assert!(house.run(&["toekn"]).complaint().contains("token"), "a suggestion");
     assert_eq!(house.run(&[]).code(), 2);
 }
+
+#[test]
+fn check_ends_with_0_only_when_everything_works() {
+    let house = House::new().with("IDP__0__FETCH_KEYS", "false");
+    let found = house.run(&["--json", "check"]).json();
+    let whats: Vec<&str> =
+        found.as_array().expect("a list").iter().map(|it| it["what"].as_str().expect("text")).collect();
+    assert_eq!(whats, ["configuration", "keys.root", "store", "listen", "idp.fxa", "tokenserver"]);
+
+    let closed = house.run(&[
+        "check",
+        "--set",
+        "idp.0.fetch_keys=true",
+        "--set",
+        "idp.0.server_url=http://127.0.0.1:1",
+    ]);
+    assert_eq!(closed.code(), 1);
+    assert!(
+        closed.out().lines().any(|line| line.starts_with("idp.fxa") && line.contains("down")),
+        "{}",
+        closed.out()
+    );
+
+    let password = house.run(&["check", "--set", "store.url=postgres://u:hunter2@127.0.0.1:1/d"]);
+    assert_eq!(password.code(), 1);
+    assert!(!(password.out() + &password.complaint()).contains("hunter2"), "a password is not shown");
+
+    let no_secret = house.run(&["check", "--set", "tokenserver.master_secret="]);
+    assert!(no_secret.out().contains("master_secret is empty"), "{}", no_secret.out());
+    assert_eq!(no_secret.code(), 1);
+}
+
+#[test]
+fn check_knows_a_store_that_a_running_process_serves() {
+    let house = House::new().with("IDP__0__FETCH_KEYS", "false");
+    let _node = house.serve(&[]);
+    assert!(house.run(&["check"]).done().contains("served by a running process"));
+}

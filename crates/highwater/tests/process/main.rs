@@ -2,6 +2,7 @@
 
 mod commands;
 mod docs;
+mod doors;
 mod events;
 mod house;
 mod http;
