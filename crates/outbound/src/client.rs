@@ -1,6 +1,7 @@
 use crate::error::{other_side, with_causes};
-use crate::{Answer, CannotBuild, OutboundError};
-use bytes::BytesMut;
+use crate::reach::{Guarded, Lookup, SystemLookup, is_public};
+use crate::{Answer, CannotBuild, OutboundError, Reach};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use std::time::Duration;
@@ -38,22 +39,47 @@ impl Default for Manners {
 pub struct Client {
     http: reqwest::Client,
     max_answer: usize,
+    reach: Reach,
 }
 
 impl Client {
     /// A client for addresses that the operator configured (identity providers, nodes, queues): they may be private.
     /// Never hand it an address that an outsider chose.
     pub fn for_operator_addresses(manners: &Manners) -> Result<Self, CannotBuild> {
-        let http = match builder(manners)?.build() {
+        Self::built(manners, Reach::Everywhere, |builder| builder)
+    }
+
+    /// A client for addresses that outsiders chose (webhooks): a name is looked up, what it leads to is checked, and
+    /// the connection is made to the very address that was checked. With [`Reach::Public`] whatever is not of the public
+    /// internet is [refused](OutboundError::Refused). It goes through no proxy: there the check would be void.
+    pub fn for_outsiders(manners: &Manners, reach: Reach) -> Result<Self, CannotBuild> {
+        let manners = Manners { proxy: None, ..manners.clone() };
+        match reach {
+            Reach::Everywhere => Self::built(&manners, reach, |builder| builder),
+            Reach::Public => Self::guarded(&manners, || Guarded::new(SystemLookup, is_public)),
+        }
+    }
+
+    fn guarded<L: Lookup>(manners: &Manners, resolver: impl Fn() -> Guarded<L>) -> Result<Self, CannotBuild> {
+        Self::built(manners, Reach::Public, |builder| builder.dns_resolver(resolver()))
+    }
+
+    fn built(
+        manners: &Manners,
+        reach: Reach,
+        finish: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, CannotBuild> {
+        let http = match finish(builder(manners)?).build() {
             Ok(http) => http,
             // A machine without any certificate authorities can still talk plain HTTP to its own network.
             Err(error) if no_authorities(&error) => {
                 tracing::warn!("this system has no certificate authorities: HTTPS to others will fail");
-                builder(manners)?.tls_certs_only([]).build().map_err(|error| cannot_build(&error))?
+                let without = finish(builder(manners)?.tls_certs_only([]));
+                without.build().map_err(|error| cannot_build(&error))?
             }
             Err(error) => return Err(cannot_build(&error)),
         };
-        Ok(Self { http, max_answer: manners.max_answer })
+        Ok(Self { http, max_answer: manners.max_answer, reach })
     }
 
     /// A GET.
@@ -66,8 +92,15 @@ impl Client {
         self.request(url, self.http.post(url.clone()).json(body))
     }
 
+    /// A POST of a body as it is. An empty one says so (`Content-Length: 0`).
+    pub fn post(&self, url: &Url, body: Bytes) -> Request {
+        let http = self.http.post(url.clone()).header(header::CONTENT_LENGTH, body.len());
+        self.request(url, http.body(body))
+    }
+
     fn request(&self, url: &Url, http: reqwest::RequestBuilder) -> Request {
-        Request { max_answer: self.max_answer, to: other_side(url), http }
+        let refused = self.reach.refuses_literal(url);
+        Request { max_answer: self.max_answer, to: other_side(url), http, refused }
     }
 }
 
@@ -78,6 +111,8 @@ pub struct Request {
     max_answer: usize,
     to: String,
     http: reqwest::RequestBuilder,
+    /// The URL names an address that may not be reached.
+    refused: bool,
 }
 
 impl Request {
@@ -92,24 +127,47 @@ impl Request {
         self.header(header::ACCEPT, HeaderValue::from_static("application/json"))
     }
 
+    /// Sets how long the whole exchange may take, instead of the client's own deadline.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.http = self.http.timeout(deadline);
+        self
+    }
+
     /// Sends it and reads the whole answer, whatever its status. See [`Answer::success`].
     pub async fn send(self) -> Result<Answer, OutboundError> {
-        let Self { max_answer: limit, to, http } = self;
+        let limit = self.max_answer;
+        let (answer, is_whole) = self.exchange().await?;
+        if is_whole { Ok(answer) } else { Err(OutboundError::TooLarge { to: answer.to, limit }) }
+    }
+
+    /// Sends it and reads the beginning of the answer, as much as is taken; the rest is let go. For answers whose status
+    /// is what counts.
+    pub async fn glance(self) -> Result<Answer, OutboundError> {
+        self.exchange().await.map(|(answer, _)| answer)
+    }
+
+    /// The answer as far as it is taken, and whether that is all of it.
+    async fn exchange(self) -> Result<(Answer, bool), OutboundError> {
+        let Self { max_answer: limit, to, http, refused } = self;
+        if refused {
+            return Err(OutboundError::Refused { to });
+        }
         let failed = |error| OutboundError::from_reqwest(to.clone(), error);
         let mut response = http.send().await.map_err(failed)?;
-        let too_large = || OutboundError::TooLarge { to: to.clone(), limit };
-        if response.content_length().is_some_and(|announced| announced > limit as u64) {
-            return Err(too_large());
-        }
+        let mut is_whole = response.content_length().is_none_or(|announced| announced <= limit as u64);
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > limit {
-                return Err(too_large());
+            let room = limit - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                is_whole = false;
             }
-            body.extend_from_slice(&chunk);
+            if !is_whole && body.len() == limit {
+                break;
+            }
         }
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        Ok(Answer { to, status, headers, body: body.freeze() })
+        Ok((Answer { to, status, headers, body: body.freeze() }, is_whole))
     }
 }
 
@@ -246,6 +304,91 @@ mod tests {
             let answer = client(&Manners::default()).get(&url).send().await.expect("an answer");
             let error = answer.success().expect_err("no success");
             assert_eq!(error.retry_after(), read.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_post_says_that_it_is_empty_and_once() {
+        let (server, url) = server(ResponseTemplate::new(202)).await;
+        let answer = client(&Manners::default()).post(&url, Bytes::new()).glance().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let requests = server.received_requests().await.expect("recorded");
+        let lengths: Vec<_> = requests[0].headers.get_all("content-length").iter().collect();
+        assert_eq!(lengths, ["0"]);
+        assert!(requests[0].headers.get("content-type").is_none() && requests[0].body.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_glance_takes_the_beginning_and_lets_the_rest_go() {
+        let (_server, url) = server(ResponseTemplate::new(200).set_body_string("abcdef")).await;
+        let brief = client(&Manners { max_answer: 4, ..Manners::default() });
+        let answer = brief.post(&url, Bytes::new()).glance().await.expect("an answer");
+        assert_eq!((answer.status(), answer.body().as_ref()), (StatusCode::OK, b"abcd".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn outsiders_lead_us_to_no_address_of_our_own() {
+        let (server, url) = server(ResponseTemplate::new(200)).await;
+        let port = url.port().expect("a port");
+        let outsiders = Client::for_outsiders(&Manners::default(), Reach::Public).expect("a client");
+        // `localhost` goes through the system's resolver, the others are written out.
+        for host in ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+            let url: Url = format!("http://{host}:{port}/").parse().expect("a URL");
+            let refused = outsiders.post(&url, Bytes::new()).send().await.expect_err("refused");
+            assert!(matches!(refused, OutboundError::Refused { .. }), "{host}: {refused}");
+        }
+        assert_eq!(server.received_requests().await.expect("recorded").len(), 0);
+        let everywhere = Client::for_outsiders(&Manners::default(), Reach::Everywhere).expect("a client");
+        assert!(everywhere.post(&url, Bytes::new()).send().await.is_ok());
+    }
+
+    /// Answers in turn, and counts how often it was asked.
+    struct Turns(std::sync::Mutex<Vec<Vec<std::net::IpAddr>>>);
+
+    impl Lookup for Turns {
+        fn lookup(
+            &self,
+            _: String,
+        ) -> futures::future::BoxFuture<'static, std::io::Result<Vec<std::net::IpAddr>>> {
+            let next = self.0.lock().expect("unpoisoned").remove(0);
+            Box::pin(async move { Ok(next) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_address_after_the_check_is_reached_at_the_checked_one_or_not_at_all() {
+        let (server, url) = server(ResponseTemplate::new(200)).await;
+        // Here 127.0.0.1 counts as public, and nothing else does.
+        let here: std::net::IpAddr = std::net::Ipv4Addr::LOCALHOST.into();
+        let elsewhere: std::net::IpAddr = [127, 0, 0, 2].into();
+        let is_here = |address| address == std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
+        let turns = std::sync::Mutex::new(vec![vec![here], vec![elsewhere], vec![here, elsewhere]]);
+        let turns = std::sync::Arc::new(Turns(turns));
+        let resolver = || Guarded::new(Shared(std::sync::Arc::clone(&turns)), is_here);
+        let rebound: Url =
+            format!("http://rebinding.example:{}/", url.port().expect("a port")).parse().expect("a URL");
+        let ask = async || {
+            // A client of its own each time, so that each opens a connection.
+            let client = Client::guarded(&Manners::default(), resolver).expect("a client");
+            client.post(&rebound, Bytes::new()).send().await
+        };
+        assert!(ask().await.is_ok(), "the one address that was looked up was the one that was reached");
+        for _ in 0..2 {
+            let refused = ask().await.expect_err("refused");
+            assert!(matches!(refused, OutboundError::Refused { .. }), "{refused}");
+        }
+        assert_eq!(turns.0.lock().expect("unpoisoned").len(), 0, "asked once a connection");
+        assert_eq!(server.received_requests().await.expect("recorded").len(), 1);
+    }
+
+    struct Shared(std::sync::Arc<Turns>);
+
+    impl Lookup for Shared {
+        fn lookup(
+            &self,
+            host: String,
+        ) -> futures::future::BoxFuture<'static, std::io::Result<Vec<std::net::IpAddr>>> {
+            self.0.lookup(host)
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::reach::NotPublic;
 use http::StatusCode;
 use std::error::Error;
 use std::fmt::Write;
@@ -28,6 +29,12 @@ pub enum OutboundError {
         to: String,
         /// What is the matter.
         detail: String,
+    },
+    /// The address is none that outsiders may send us to.
+    #[error("{to} is no public address, and only those are reached")]
+    Refused {
+        /// The other side.
+        to: String,
     },
     /// The connection broke, or what came is not HTTP.
     #[error("the exchange with {to} broke off: {detail}")]
@@ -93,7 +100,9 @@ impl OutboundError {
     pub(crate) fn from_reqwest(to: String, error: reqwest::Error) -> Self {
         let error = error.without_url();
         let detail = with_causes(&error);
-        if error.is_timeout() {
+        if is_refused(&error) {
+            Self::Refused { to }
+        } else if error.is_timeout() {
             Self::Timeout { to }
         } else if error.is_connect() {
             Self::Connect { to, detail }
@@ -103,6 +112,17 @@ impl OutboundError {
             Self::Broken { to, detail }
         }
     }
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<NotPublic>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What may be said of a URL: scheme, host and port; no credentials, no path, no query.

@@ -10,9 +10,11 @@
 mod answer;
 mod client;
 mod error;
+mod reach;
 
 pub use answer::Answer;
 pub use client::{Client, Manners, Request};
 pub use error::{CannotBuild, OutboundError};
 pub use http::{HeaderMap, StatusCode, header};
+pub use reach::Reach;
 pub use url::Url;
