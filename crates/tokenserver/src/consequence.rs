@@ -54,7 +54,7 @@ impl CarryIntoRows {
         by_account.into_iter().filter_map(named).collect()
     }
 
-    fn note(&self, news: &[News], changed: usize) {
+    fn note(&self, news: &[News], raised: usize) {
         for event in news {
             match event.change.kind() {
                 EventKind::Delete => self.counters.delete.increment(1),
@@ -65,7 +65,7 @@ impl CarryIntoRows {
                 _ => {}
             }
         }
-        self.counters.decr_generation.increment(changed as u64);
+        self.counters.decr_generation.increment(raised as u64);
     }
 }
 
@@ -91,8 +91,8 @@ impl Consequence for CarryIntoRows {
             let most_rows = if inline { INLINE_ROWS } else { ALL_ROWS };
             match carry(tx, &users, most_rows, self.clock.now()).await? {
                 Carry::TooMany => Ok(Outcome::Deferred),
-                Carry::Done(changed) => {
-                    self.note(news, changed);
+                Carry::Done { raised, .. } => {
+                    self.note(news, raised);
                     Ok(Outcome::Done)
                 }
             }

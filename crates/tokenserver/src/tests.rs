@@ -5,6 +5,7 @@ mod errors;
 mod events;
 mod exchange;
 mod health;
+mod observed;
 mod odd;
 mod parallel;
 

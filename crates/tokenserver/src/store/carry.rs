@@ -38,8 +38,13 @@ pub(crate) struct Carrying {
 /// What was carried into the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carry {
-    /// All of it; so many rows were changed.
-    Done(usize),
+    /// All of it.
+    Done {
+        /// How many rows' generations were raised.
+        raised: usize,
+        /// How many rows were retired.
+        retired: usize,
+    },
     /// Nothing: a user has more live rows than allowed.
     TooMany,
 }
@@ -52,7 +57,7 @@ pub(crate) async fn carry(
     now: Millis,
 ) -> Result<Carry, StoreError> {
     if users.is_empty() {
-        return Ok(Carry::Done(0));
+        return Ok(Carry::Done { raised: 0, retired: 0 });
     }
     let mut rows = live(tx, users, most_rows + 1).await?;
     let too_many = |rows: &Vec<LiveRow>| i64::try_from(rows.len()).is_ok_and(|count| count > most_rows);
@@ -70,7 +75,8 @@ pub(crate) async fn carry(
         }
     }
     write(tx, &changed, now).await?;
-    Ok(Carry::Done(changed.len()))
+    let retired = changed.iter().filter(|row| row.generation == RETIRED).count();
+    Ok(Carry::Done { raised: changed.len() - retired, retired })
 }
 
 async fn live(

@@ -1,6 +1,10 @@
 //! Every row of the table of errors that a request can provoke, over HTTP; each with the time.
 
 use super::*;
+use account::{AccountId, Subject};
+use parking_lot::Mutex;
+use store::{Operation, Sql, StoreError, Tx};
+use tokio::sync::oneshot;
 
 const UNAUTHORIZED: &str = "401 error | body |  | Unauthorized";
 const INVALID_CREDENTIALS: &str = "401 invalid-credentials | body |  | Unauthorized";
@@ -146,6 +150,68 @@ async fn missing_tables_are_an_outage_too() {
     let test = store::testing::sqlite(&[]).await;
     let house = House::without_nodes(test.store.clone(), settings(), None);
     assert_eq!(house.exchange("user", 100, KEY_ID).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_change_that_takes_too_long_is_asked_for_again_later() {
+    let patience = Settings { change_timeout_ms: Some(20), ..settings() };
+    let house = House::over(store::testing::postgres(TABLES).await, patience).await;
+    let (locked, is_locked) = oneshot::channel();
+    let (let_go, gone) = oneshot::channel();
+    let hold = Hold { locked: Mutex::new(Some(locked)), until: Mutex::new(Some(gone)) };
+    let holder = async { house.store.run(hold).await.expect("the store answers") };
+    let request = async {
+        is_locked.await.expect("the account is locked");
+        let answer = house.exchange("user", 100, KEY_ID).await;
+        assert_eq!(answer.refusal(), "503 elapsed | body |  | Elapsed");
+        assert_eq!(answer.header("retry-after"), "10");
+        let_go.send(()).expect("it is waited for");
+    };
+    tokio::join!(holder, request);
+}
+
+/// Holds the account's lock until it is let go.
+struct Hold {
+    locked: Mutex<Option<oneshot::Sender<()>>>,
+    until: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Operation for Hold {
+    const NAME: &'static str = "test.hold";
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let account =
+            AccountId::new(IdpId::new("main").expect("valid"), Subject::new("user").expect("valid"));
+        tx.lock_accounts(&[account]).await?;
+        let (locked, until) = (self.locked.lock().take(), self.until.lock().take());
+        locked.expect("run once").send(()).expect("it is waited for");
+        until.expect("run once").await.expect("it is let go");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_retired_user_whose_node_is_gone_stays_a_failure_of_the_server() {
+    static RETIRE: Sql =
+        Sql::both("update users set generation = 9223372036854775807, replaced_at = 9, nodeid = 99");
+    struct Retire;
+    impl Operation for Retire {
+        const NAME: &'static str = "test.retire";
+        type Output = ();
+        async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+            tx.execute(&RETIRE, &[]).await.map(drop)
+        }
+    }
+    for house in House::on_each_engine().await {
+        house.exchange("user", 100, KEY_ID).await.uid();
+        house.store.run(Retire).await.expect("the store answers");
+        let headers = house.headers("user", i64::MAX, KEY_ID);
+        for path in [SYNC, "/1.0/sync/1.5?duration=1&duration=1"] {
+            let refusal = house.get(path, &headers).await.refusal();
+            assert_eq!(refusal, "500 internal-error | internal |  | Server error");
+        }
+    }
 }
 
 #[tokio::test]

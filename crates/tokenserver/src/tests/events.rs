@@ -12,7 +12,7 @@ fn event(change: Change, at: Option<i64>) -> Received {
     Received { source: SourceId::new("test"), message_id: format!("{event:?}"), event }
 }
 
-async fn happens(house: &House, change: Change, at: Option<i64>) {
+pub(super) async fn happens(house: &House, change: Change, at: Option<i64>) {
     house.ledger.apply(event(change, at)).await.expect("the ledger answers");
 }
 

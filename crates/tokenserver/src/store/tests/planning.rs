@@ -25,8 +25,8 @@ fn explained(sql: &'static Sql) -> &'static Sql {
 
 #[tokio::test]
 async fn users_are_found_by_their_email_even_before_the_first_statistics() {
-    let test = store::testing::postgres(TABLES).await;
-    let text = |text| Value::Text(text);
+    let store = store::testing::postgres(TABLES).await.store;
+    let text = Value::Text;
     let one = text(
         r#"[{"n": 0, "idp": "main", "subject": "u", "email": "u@x", "tombstone": "", "uid": 1, "at": 1}]"#,
     );
@@ -39,7 +39,7 @@ async fn users_are_found_by_their_email_even_before_the_first_statistics() {
         (&CARRY, vec![one]),
     ];
     for (sql, params) in statements {
-        let plan = test.store.run(Explain(explained(sql), params)).await.expect("the store answers");
+        let plan = store.run(Explain(explained(sql), params)).await.expect("the store answers");
         assert!(!plan.contains("replaced_at_idx") && !plan.contains("Seq Scan on users"), "{plan}");
         assert!(plan.contains("lookup_idx") || plan.contains("users_pkey"), "{plan}");
     }
