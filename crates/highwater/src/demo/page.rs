@@ -1,7 +1,7 @@
 //! How the walk looks on a terminal.
 
 use super::stage::{IDP, Stage};
-use super::walk::Step;
+use super::walk::{Step, USER, VISITOR, visitor};
 use crate::output::say;
 use anyhow::Result;
 use std::io::IsTerminal;
@@ -84,16 +84,20 @@ impl Page {
         let program =
             std::env::current_exe().map_or_else(|_| "highwater".into(), |path| path.display().to_string());
         let command = format!("{program} --config {}", stage.config.display());
-        let device = super::walk::visitor(stage)?;
-        self.line("\n  It stays up until Ctrl-C. From another terminal:\n")?;
+        let device = visitor(stage)?;
+        self.line("\n  It stays up until Ctrl-C. From another terminal:")?;
         for (what, typed) in [
             ("a fresh device asks for its token", device),
+            (
+                "disable its account, then let it ask again",
+                format!("{command} account disable {IDP} {VISITOR}"),
+            ),
             ("how the node is", format!("curl -s {}", stage.url("admin", "/health")?)),
-            ("how the walk's account stands", format!("{command} account show {IDP} {}", super::walk::USER)),
+            ("how the walk's account stands", format!("{command} account show {IDP} {}", USER)),
             ("the nodes and their load", format!("{command} node list")),
             ("every command", format!("{program} --help")),
         ] {
-            self.line(&format!("  {}\n    {typed}\n", self.paint(DIM, &format!("# {what}"))))?;
+            self.line(&format!("\n  {}\n    {typed}", self.paint(DIM, &format!("# {what}"))))?;
         }
         Ok(())
     }
@@ -112,5 +116,5 @@ fn trimmed(url: &outbound::Url) -> &str {
 }
 
 fn milliseconds(micros: u64) -> String {
-    format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
+    format!("{}.{:02} ms", micros / 1_000, micros % 1_000 / 10)
 }

@@ -14,7 +14,7 @@ pub(crate) const USER: &str = "0c1e5f3a9b7d4e62a8f01b2c3d4e5f60";
 /// Somebody else, whom none of it concerns.
 const NEIGHBOUR: &str = "7f6e5d4c3b2a19087f6e5d4c3b2a1908";
 /// Whoever tries the lines printed at the end.
-const VISITOR: &str = "11112222333344445555666677778888";
+pub(crate) const VISITOR: &str = "11112222333344445555666677778888";
 const TOKEN_PATH: &str = "/1.0/sync/1.5";
 const EVENT_PATH: &str = "/1.0/webhooks/fxa/events";
 
@@ -125,7 +125,7 @@ async fn refused(stage: &Stage, device: &Device, changed: Instant) -> Result<Str
     let answer = exchange(stage, device).await?;
     ensure!(answer.status() == StatusCode::UNAUTHORIZED, "not refused: {}", said(&answer));
     let after = changed.elapsed().as_secs_f64() * 1_000.0;
-    Ok(format!("refused: {}, {after:.1} ms after the change", said(&answer)))
+    Ok(format!("refused: {}, {after:.2} ms after the change", said(&answer)))
 }
 
 /// Highwater is told by the identity provider: a signed Security Event Token, answered when it is committed.
