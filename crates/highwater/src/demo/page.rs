@@ -93,7 +93,7 @@ impl Page {
                 format!("{command} account disable {IDP} {VISITOR}"),
             ),
             ("how the node is", format!("curl -s {}", stage.url("admin", "/health")?)),
-            ("how the walk's account stands", format!("{command} account show {IDP} {}", USER)),
+            ("how the walk's account stands", format!("{command} account show {IDP} {USER}")),
             ("the nodes and their load", format!("{command} node list")),
             ("every command", format!("{program} --help")),
         ] {
