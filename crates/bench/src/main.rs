@@ -5,6 +5,7 @@
 
 mod home;
 mod ingest;
+mod instructions;
 mod latency;
 mod limit;
 mod load;
@@ -40,6 +41,8 @@ enum Command {
     Ingest(Options),
     /// The bare handler alone: what every ratio is taken against.
     Bare(Options),
+    /// Instructions of hot operations, by callgrind, against the baseline.
+    Instructions(instructions::Counting),
     /// Serves what is measured; started by the benches themselves.
     #[command(hide = true, subcommand)]
     Serve(serve::Serve),
@@ -98,6 +101,7 @@ fn main() -> Result<()> {
     let (options, report) = match Cli::parse().command {
         Command::Serve(serve) => return serve.run(),
         Command::Ingest(options) => (options.clone(), ingest::bench(&options)?),
+        Command::Instructions(counting) => return counting.run(),
         Command::Bare(options) => (options.clone(), limit::bench(&options)?),
         Command::Tokens(options) => (options.clone(), tokens::bench(&options)?),
     };

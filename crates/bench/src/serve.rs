@@ -4,11 +4,13 @@ mod bare;
 mod house;
 mod ingest;
 mod job;
+mod operation;
 mod telemetry;
 
 pub(crate) use bare::BODY;
 pub(crate) use house::{MASTER_SECRET, NODE};
 pub(crate) use job::Done;
+pub(crate) use operation::Operation;
 
 use crate::process::READY;
 use anyhow::Result;
@@ -55,6 +57,14 @@ pub(crate) enum Serve {
         #[command(flatten)]
         queue: ingest::Queue,
     },
+    /// Does an operation again and again.
+    Operation {
+        /// Which.
+        operation: Operation,
+        /// How often.
+        #[arg(long)]
+        times: usize,
+    },
     /// Receives and deletes the messages of a queue.
     DrainQueue {
         #[command(flatten)]
@@ -79,6 +89,7 @@ impl Serve {
             }
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
+            Self::Operation { operation, times } => Box::pin(operation.repeat(times)).await,
             Self::DrainQueue { queue } => ingest::drain(&queue).await,
         }
     }

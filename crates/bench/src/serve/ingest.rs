@@ -39,7 +39,7 @@ fn pump(house: &House, freshness: Freshness) -> Result<Pump> {
     Ok(Pump::new(house.ledger.clone(), SourceId::new("bench"), remit()?, freshness))
 }
 
-fn remit() -> Result<Remit> {
+pub(super) fn remit() -> Result<Remit> {
     let issuers = vec![ACCOUNT_DOMAIN.to_owned()];
     let home = Authority { id: IdpId::new(IDP)?, issuers, domain: ACCOUNT_DOMAIN.to_owned() };
     Ok(Remit::new(home, Vec::new()))
