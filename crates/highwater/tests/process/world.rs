@@ -43,6 +43,8 @@ impl World {
             ("INGEST__SQS__0__ACCESS_KEY_ID", "local"),
             ("INGEST__SQS__0__SECRET_ACCESS_KEY", "local"),
             ("INGEST__SQS__0__WAIT_SECONDS", "1"),
+            // The server hands messages to a poll whose asker was killed, too; they come again after this.
+            ("INGEST__SQS__0__VISIBILITY_TIMEOUT_SECONDS", "2"),
             ("INGEST__SQS__0__IDP", "fxa"),
         ])
         .await
