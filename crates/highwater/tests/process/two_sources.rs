@@ -18,7 +18,7 @@ async fn the_same_change_by_a_queue_and_by_a_token_counts_once_whichever_comes_f
         let old = world.sign_in(&subject);
         assert_eq!(world.exchange(&old).0, 200);
 
-        let at = world.idp.change_password(&subject).expect("an account");
+        let at = world.change_password(&subject).await;
         let token = SecurityEvent::PasswordChange(at);
         if queue_first {
             told_by_queue(&queue, in_queue("passwordChange", &subject, at)).await;
@@ -63,9 +63,9 @@ async fn an_event_waits_in_the_queue_while_the_node_is_dead() {
     world.idp.sign_up(&subject);
     let old = world.sign_in(&subject);
     assert_eq!(world.exchange(&old).0, 200);
+    let at = world.change_password(&subject).await;
     let World { idp, house, node } = world;
     node.kill();
-    let at = idp.change_password(&subject).expect("an account");
     queue.send(&in_queue("passwordChange", &subject, at));
     let node = house.serve(&[]);
     let world = World { idp, house, node };

@@ -54,6 +54,15 @@ impl World {
         self.idp.sign_in(subject).expect("an account")
     }
 
+    /// The user changes the password, at a later millisecond than anything before: a token granted in the very
+    /// millisecond of a change counts as granted after it.
+    pub(crate) async fn change_password(&self, subject: &str) -> i64 {
+        let clock = Clock::system();
+        let now = clock.now();
+        wait_until("time passes", PATIENCE, async || clock.now() > now).await;
+        self.idp.change_password(subject).expect("an account")
+    }
+
     pub(crate) fn ask(&self, sign_in: &SignIn) -> Answer {
         exchange(self.node.at("public"), sign_in)
     }
