@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tokenserver::{Claims, Hasher, Minter, Salt, Secret};
 
@@ -21,11 +22,16 @@ fn hex(salt: [u8; 3]) -> String {
     format!("{a:02x}{b:02x}{c:02x}")
 }
 
+/// The Python of the tests: the one `HIGHWATER_TEST_PYTHON` names, else the one `./test` installs.
+fn python() -> PathBuf {
+    let told = std::env::var_os("HIGHWATER_TEST_PYTHON").map(PathBuf::from);
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-venv/bin/python");
+    told.or_else(|| installed.exists().then_some(installed))
+        .expect("no Python with tokenlib and hawkauthlib: run ./test, or name one in HIGHWATER_TEST_PYTHON")
+}
+
 #[test]
 fn the_python_libraries_take_our_tokens() {
-    let python = std::env::var("HIGHWATER_TEST_PYTHON").expect(
-        "HIGHWATER_TEST_PYTHON names a Python with tokenlib and hawkauthlib; ./test installs and sets it",
-    );
     let mut lines = Vec::new();
     for (n, secret) in
         ["secret0", "", "0123", "ünïcode \"secret\"", &"long".repeat(60)].into_iter().enumerate()
@@ -44,7 +50,7 @@ fn the_python_libraries_take_our_tokens() {
             lines.push(line(secret, &claims, [n, 255, subject.len().to_le_bytes()[0]]));
         }
     }
-    let mut script = Command::new(python)
+    let mut script = Command::new(python())
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
