@@ -3,17 +3,19 @@
 //! `serve` runs it; commands open it for one request; both ask the same routes.
 
 use crate::admin::{self, Door};
+use crate::roles::Roles;
 use crate::settings::Settings;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use idp::{Idp, Idps};
 use keys::{Callers, RootKey};
-use ledger::{Capability, Ledger, Tombstones, Worker};
+use ledger::{Capability, Ledger, Role, Tombstones, Worker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Clock, Engine, Migration, MigrationReport, Store, StoreError};
 use tokenserver::Tokenserver;
 use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 use verify::Verifier;
 use work::Lifecycle;
 
@@ -27,21 +29,27 @@ pub(crate) struct House {
     pub(crate) sources: BTreeMap<String, ingest::Health>,
 }
 
+/// Who serves: as what, and for how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Serving<'a> {
+    pub(crate) life: &'a Lifecycle,
+    pub(crate) roles: &'a Roles,
+}
+
 impl House {
-    /// Opens the store and composes what stands on it: all that commands need, and with a `life` all that serves.
+    /// Opens the store and composes what stands on it: all that commands need, and for those who serve their routes.
     /// A PostgreSQL that is down is found out later: by then the listeners can say so.
-    pub(crate) fn open(settings: &Settings, life: Option<&Lifecycle>) -> Result<Self> {
+    pub(crate) fn open(settings: &Settings, serving: Option<Serving<'_>>) -> Result<Self> {
         let root = root_key(settings)?;
         let store = Store::open(&settings.store, Clock::system())?;
         let tombstones = Tombstones::new(&root, Tombstones::LEAST_LIFE);
-        let idps = idps(settings, life)?;
+        let idps = idps(settings, serving)?;
         let mut capabilities = Vec::new();
         if let Some(idps) = &idps {
-            let serving = life
-                .map(|life| tokenserver(settings, &store, idps, &tombstones, life))
-                .transpose()?
-                .flatten();
-            capabilities.push(tokenserver::capability(&store, idps.clone(), serving));
+            let exchanges = serving.filter(|serving| serving.roles.any(&[Role::Token]));
+            let served = exchanges.map(|it| tokenserver(settings, &store, idps, &tombstones, it.life));
+            let served = served.transpose()?.flatten();
+            capabilities.push(tokenserver::capability(&store, idps.clone(), served));
             capabilities.push(fresh_keys(idps));
         }
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
@@ -50,8 +58,10 @@ impl House {
         let mut sources = BTreeMap::new();
         if let Some(idps) = &idps {
             let ingest = ingest::capability(&settings.ingest, &ledger, idps).context("ingest")?;
-            capabilities.push(ingest.capability);
-            sources = ingest.sources;
+            let takes_in = serving.is_some_and(|serving| serving.roles.any(&[Role::Ingest]));
+            let public = if takes_in { ingest.capability.public } else { OpenApiRouter::default() };
+            capabilities.push(Capability { public, ..ingest.capability });
+            sources = if takes_in { ingest.sources } else { BTreeMap::new() };
         }
         Ok(Self { callers: Callers::new(store.clone(), &root), store, ledger, capabilities, sources })
     }
@@ -126,8 +136,8 @@ impl Schema {
 }
 
 /// The identity providers. A command that asks none of them works without one; what serves does not.
-fn idps(settings: &Settings, life: Option<&Lifecycle>) -> Result<Option<Idps>> {
-    if settings.idp.is_empty() && life.is_none() {
+fn idps(settings: &Settings, serving: Option<Serving<'_>>) -> Result<Option<Idps>> {
+    if settings.idp.is_empty() && serving.is_none() {
         return Ok(None);
     }
     Ok(Some(Idps::new(&settings.idp)?))

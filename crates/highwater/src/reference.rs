@@ -2,8 +2,9 @@
 
 use crate::admin::Door;
 use crate::cli::{Cli, ReferencePage};
-use crate::house::House;
+use crate::house::{House, Serving};
 use crate::output::say;
+use crate::roles::Roles;
 use crate::settings::Settings;
 use account::IdpId;
 use anyhow::Result;
@@ -55,7 +56,8 @@ fn openapi(door: Door) -> Result<String> {
     settings.idp = vec![idp];
     let master_secret = tokenserver::Secret::new("none");
     settings.tokenserver = Some(tokenserver::Settings { master_secret, ..tokenserver::Settings::default() });
-    let api = House::open(&settings, Some(&Lifecycle::new()))?.describe(door);
+    let api = House::open(&settings, Some(Serving { life: &Lifecycle::new(), roles: &Roles::picked(&[]) }))?
+        .describe(door);
     Ok(serde_json::to_string_pretty(&api)?)
 }
 

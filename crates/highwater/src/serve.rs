@@ -9,15 +9,13 @@ mod signals;
 pub(crate) use signals::Signals;
 
 use crate::admin::health::Health;
-use crate::house::{House, Schema};
+use crate::house::{House, Schema, Serving};
 use crate::roles::Roles;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use anyhow::Result;
 use doors::Doors;
-use ingest::Health as Source;
-use ledger::{Role, Worker};
-use std::collections::BTreeMap;
+use ledger::Worker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,7 +55,7 @@ impl Running {
     /// Binds the sockets, starts what runs, and returns; it goes on until `life` is stopped.
     pub(crate) async fn start(settings: &Settings, roles: &Roles, telemetry: Telemetry) -> Result<Self> {
         let life = Lifecycle::new();
-        let mut house = House::open(settings, Some(&life))?;
+        let mut house = House::open(settings, Some(Serving { life: &life, roles }))?;
         let schema = house.schema();
         let migrated = Arc::new(AtomicBool::new(migrate(&schema).await));
         let workers = workers(&mut house, roles);
@@ -65,7 +63,7 @@ impl Running {
             store: house.store.clone(),
             ledger: house.ledger.clone(),
             migrated: migrated.clone(),
-            sources: Arc::new(sources(&house, roles)),
+            sources: Arc::new(house.sources.clone()),
         };
         let listeners = Doors { settings, roles, health, prometheus: telemetry.prometheus.clone() }
             .open(&mut house)
@@ -80,11 +78,6 @@ impl Running {
         life.spawn_short(start_workers(schema, workers, migrated, life.clone()));
         Ok(Self { life, places, engine, grace: Duration::from_secs(settings.listen.limits.drain_seconds) })
     }
-}
-
-/// The sources that run here.
-fn sources(house: &House, roles: &Roles) -> BTreeMap<String, Source> {
-    if roles.any(&[Role::Ingest]) { house.sources.clone() } else { BTreeMap::new() }
 }
 
 fn workers(house: &mut House, roles: &Roles) -> Vec<Worker> {

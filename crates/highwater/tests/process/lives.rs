@@ -109,6 +109,19 @@ fn a_node_has_the_doors_of_its_roles() {
     house.run(&["token", "list"]).done();
 }
 
+#[test]
+fn each_role_brings_its_own_public_routes() {
+    let events = ("/1.0/webhooks/fxa/events", "POST");
+    let tokens = ("/1.0/sync/1.5", "GET");
+    for (role, served, missing) in [("token", tokens, events), ("ingest", events, tokens)] {
+        let house = House::new().with("IDP__0__SET_AUDIENCE", "here");
+        let node = house.serve(&["--roles", role]);
+        let status =
+            |(path, method)| http::ask(node.at("public"), method, path, &[], "").expect("an answer").status;
+        assert_eq!((status(served), status(missing)), (401, 404), "{role}");
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_is_down_at_the_start_is_waited_for() {
     let mut postgres = Postgres::start();
