@@ -26,7 +26,7 @@ pub static MIGRATIONS: &[Migration] = &[Migration::both(
         name varchar(100) not null,
         listener varchar(16) not null,
         scopes text not null,
-        hash char(64) not null,
+        hash varchar(64) not null,
         created_at bigint not null,
         expires_at bigint,
         revoked_at bigint

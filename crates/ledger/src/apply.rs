@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use store::{Engine, Operation, Store, StoreError, Tx};
+use tokio::sync::watch;
 
 /// The most events one transaction takes.
 pub(crate) const LARGEST_BATCH: usize = 256;
@@ -17,13 +18,21 @@ const MEANING: &str = "=meaning";
 
 store::statements! {
     static REGISTER = both("insert into capabilities (name) values ($1) on conflict do nothing");
-    static SEEN = both(
+    // Row by row, by the index. A plain join would be planned for the empty table of a fresh PostgreSQL, as a scan, and
+    // that plan stays in a connection's cache while the table grows.
+    pub(crate) static SEEN = both(
         "select r.at from {rows $1: at bigint, source text, message_id text} as r
-         join receipts x on x.source = r.source and x.message_id = r.message_id");
-    static LOAD = both(
-        "select a.idp, a.subject, a.version, a.mark, a.credential_at, a.state, a.state_at
-         from {rows $1: idp text, subject text} as r
-         join accounts a on a.idp = r.idp and a.subject = r.subject");
+         where (select 1 from receipts x where x.source = r.source and x.message_id = r.message_id limit 1) = 1");
+    pub(crate) static LOAD = per_engine {
+        sqlite:
+            "select a.idp, a.subject, a.version, a.mark, a.credential_at, a.state, a.state_at
+             from {rows $1: idp text, subject text} as r
+             join accounts a on a.idp = r.idp and a.subject = r.subject",
+        postgres:
+            "select a.idp, a.subject, a.version, a.mark, a.credential_at, a.state, a.state_at
+             from {rows $1: idp text, subject text} as r cross join lateral
+               (select * from accounts x where x.idp = r.idp and x.subject = r.subject limit 1) as a",
+    };
     static SAVE = both(
         "insert into accounts (idp, subject, version, mark, credential_at, state, state_at, first_seen_at, updated_at)
          select r.idp, r.subject, r.version, r.mark, r.credential_at, r.state, r.state_at, $2, $2
@@ -165,15 +174,25 @@ impl Ledger {
         };
         let done = self.store.run(operation).await?;
         if done.applied.iter().any(|applied| matches!(applied, Applied::News { .. })) {
-            self.store.signals().send(match self.store.engine() {
-                Engine::Sqlite => crate::feed::TOPIC,
-                Engine::Postgres => sequencer::TOPIC,
-            });
+            self.store.signals().send(appended_topic(self.store.engine()));
         }
         if done.left_over {
             self.store.signals().send(crate::effects::TOPIC);
         }
         Ok(done.applied)
+    }
+}
+
+/// Changes as soon as events are committed, by this process or (on PostgreSQL) by another: before they have positions in
+/// the feed. For workers that carry on what a consequence began.
+pub fn committed(store: &Store) -> watch::Receiver<u64> {
+    store.signals().listen(appended_topic(store.engine()))
+}
+
+fn appended_topic(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => crate::feed::TOPIC,
+        Engine::Postgres => sequencer::TOPIC,
     }
 }
 

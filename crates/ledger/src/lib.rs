@@ -17,6 +17,8 @@ mod effects;
 mod feed;
 mod http;
 mod owe;
+#[cfg(test)]
+mod planning;
 mod problem;
 mod retention;
 mod rules;
@@ -25,7 +27,7 @@ mod sequencer;
 mod standing;
 mod tombstones;
 
-pub use apply::{Applied, Ledger, LedgerError, Received, SourceId};
+pub use apply::{Applied, Ledger, LedgerError, Received, SourceId, committed};
 pub use capability::{Capability, Role, Worker};
 pub use consequence::{Consequence, News, Outcome};
 pub use dead_letters::{DeadLetter, KeptLetter};

@@ -14,12 +14,22 @@ use store::{Row, StoreError, Tx};
 
 store::statements! {
     // Every capability, with those of the accounts to whose earlier events it has not attended yet.
-    static CAPABILITIES = both(
-        "select o.idp, o.subject, c.name from capabilities c
-         left join (select distinct e.capability, e.idp, e.subject from {rows $1: idp text, subject text} as r
-                    join effects e on e.idp = r.idp and e.subject = r.subject where e.state = 0) as o
-           on o.capability = c.name
-         order by c.name");
+    pub(crate) static CAPABILITIES = per_engine {
+        sqlite:
+            "select o.idp, o.subject, c.name from capabilities c
+             left join (select distinct e.capability, e.idp, e.subject from {rows $1: idp text, subject text} as r
+                        join effects e on e.idp = r.idp and e.subject = r.subject where e.state = 0) as o
+               on o.capability = c.name
+             order by c.name",
+        // By the index, account by account, however little is known of the table's size.
+        postgres:
+            "select distinct r.idp, r.subject, c.name
+             from capabilities c left join ({rows $1: idp text, subject text} as r cross join lateral
+               (select e.capability from effects e
+                where e.idp = r.idp and e.subject = r.subject and e.state = 0 limit 1000) as o)
+               on o.capability = c.name
+             order by c.name",
+    };
     static OWE = both(
         "insert into effects (idp, subject, version, capability, state, attempts, next_attempt_at)
          select r.idp, r.subject, r.version, r.capability, r.state, 0, $2

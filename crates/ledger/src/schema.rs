@@ -87,7 +87,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration::both(
         "ledger 0006 tombstones",
         "create table tombstones (
-            account char(64) primary key,   -- a keyed hash: the account itself is forgotten
+            account varchar(64) primary key, -- a keyed hash: the account itself is forgotten
             deleted_at bigint not null,
             expires_at bigint not null
         );

@@ -13,9 +13,11 @@ store::statements! {
          on conflict (account) do update set
            deleted_at = {greatest}(tombstones.deleted_at, excluded.deleted_at),
            expires_at = {greatest}(tombstones.expires_at, excluded.expires_at)");
-    static AMONG = both(
-        "select r.at, t.deleted_at from {rows $1: at bigint, account text} as r
-         join tombstones t on t.account = r.account");
+    pub(crate) static AMONG = both(
+        "select f.at, f.deleted_at from
+           (select r.at, (select t.deleted_at from tombstones t where t.account = r.account limit 1) as deleted_at
+            from {rows $1: at bigint, account text} as r) as f
+         where f.deleted_at is not null");
 }
 
 /// What remains of a deleted account when its row is forgotten: a keyed hash and its mark, that is the time of the

@@ -1,6 +1,6 @@
 //! A fresh store on each engine, for tests: `for engine in engines().await { … }`.
 
-use crate::{Clock, Engine, Migration, Settings, Store};
+use crate::{Clock, Engine, Migration, Operation, Settings, Sql, Store, StoreError, Tx, Value};
 use account::Millis;
 
 /// A store of its own, gone when dropped.
@@ -63,6 +63,24 @@ pub async fn prepare_all(migrations: &[&'static [Migration]], statements: &[&[&'
             }
         }
     }
+}
+
+/// How PostgreSQL means to run a statement, as `explain` tells it.
+pub async fn plan(store: &Store, sql: &'static Sql, params: Vec<Value<'static>>) -> String {
+    struct Explain(&'static Sql, Vec<Value<'static>>);
+
+    impl Operation for Explain {
+        const NAME: &'static str = "test.explain";
+        type Output = String;
+
+        async fn run(&self, tx: &mut Tx<'_>) -> Result<String, StoreError> {
+            Ok(tx.query(self.0, &self.1, |row| row.text(0).map(str::to_owned)).await?.join("\n"))
+        }
+    }
+
+    let text = format!("explain {}", sql.for_engine(Engine::Postgres)).leak();
+    let explained = Box::leak(Box::new(Sql::per_engine("select 'no plan'", text)));
+    store.run(Explain(explained, params)).await.expect("the store explains")
 }
 
 impl TestStore {

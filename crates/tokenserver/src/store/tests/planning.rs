@@ -5,23 +5,8 @@ use super::*;
 use crate::store::carry::{CARRY, LIVE};
 use crate::store::lookup::LOOKUP;
 use crate::store::settle::{LOAD, RAISE, REPLACE};
-use store::{Engine, Value};
-
-struct Explain(&'static Sql, Vec<Value<'static>>);
-
-impl Operation for Explain {
-    const NAME: &'static str = "test.explain";
-    type Output = String;
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<String, StoreError> {
-        Ok(tx.query(self.0, &self.1, |row| row.text(0).map(str::to_owned)).await?.join("\n"))
-    }
-}
-
-fn explained(sql: &'static Sql) -> &'static Sql {
-    let text = format!("explain {}", sql.for_engine(Engine::Postgres)).leak();
-    Box::leak(Box::new(Sql::per_engine("select 'no plan'", text)))
-}
+use store::Value;
+use store::testing::plan;
 
 #[tokio::test]
 async fn users_are_found_by_their_email_even_before_the_first_statistics() {
@@ -39,7 +24,7 @@ async fn users_are_found_by_their_email_even_before_the_first_statistics() {
         (&CARRY, vec![one]),
     ];
     for (sql, params) in statements {
-        let plan = store.run(Explain(explained(sql), params)).await.expect("the store answers");
+        let plan = plan(&store, sql, params).await;
         assert!(!plan.contains("replaced_at_idx") && !plan.contains("Seq Scan on users"), "{plan}");
         assert!(plan.contains("lookup_idx") || plan.contains("users_pkey"), "{plan}");
     }

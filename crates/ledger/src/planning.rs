@@ -1,0 +1,24 @@
+//! How PostgreSQL means to find rows while it knows nothing of the tables' sizes: such a plan stays in a connection's
+//! cache while they grow, so it must not be a scan.
+
+use crate::{MIGRATIONS, apply, owe, tombstones};
+use store::Value;
+use store::testing::{plan, postgres};
+
+#[tokio::test]
+async fn rows_are_found_by_their_index_even_before_the_first_statistics() {
+    let store = postgres(&[MIGRATIONS]).await.store;
+    let one = Value::Text(
+        r#"[{"at": 0, "idp": "main", "subject": "u", "account": "x", "source": "s", "message_id": "m"}]"#,
+    );
+    for (sql, table) in [
+        (&apply::SEEN, "receipts"),
+        (&apply::LOAD, "accounts"),
+        (&tombstones::AMONG, "tombstones"),
+        (&owe::CAPABILITIES, "effects"),
+    ] {
+        let plan = plan(&store, sql, vec![one]).await;
+        assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
+        assert!(plan.contains("Index"), "{plan}");
+    }
+}
