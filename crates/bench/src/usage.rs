@@ -9,7 +9,8 @@ use std::process::Command;
 pub(crate) struct Usage {
     /// Processor time, in microseconds.
     pub(crate) cpu_us: f64,
-    /// Memory, in MiB.
+    /// Memory of its own, in MiB. Pages of files that it maps (SQLite's, its own program) are the kernel's, which takes
+    /// them back when it needs them; how many of them are resident says what was read, not what is held.
     pub(crate) rss_mib: f64,
 }
 
@@ -37,6 +38,6 @@ fn ticks_per_second() -> Result<u32> {
 fn rss_mib(process: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process holds memory")?;
+        status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("a process holds memory")?;
     Ok(f64::from(line.trim().trim_end_matches(" kB").parse::<u32>()?) / 1024.0)
 }

@@ -16,6 +16,9 @@ use std::collections::HashSet;
 const ACCOUNTS: u64 = 1_000_000;
 /// Tokens are minted for so many at a time.
 const LOT: u64 = 50_000;
+/// After how many accounts a figure is given, and its name. By the second all caches are full.
+const TOLD: [(u64, &str); 3] =
+    [(LOT, "new_user_of_50k"), (ACCOUNTS / 2, "new_user_of_500k"), (ACCOUNTS, "new_user_of_1m")];
 /// Who comes back: every so-manieth account, a prime.
 const STRIDE: u64 = 37;
 
@@ -23,37 +26,32 @@ const STRIDE: u64 = 37;
 type Answers = Vec<(String, Box<[u8]>)>;
 
 impl Bench<'_> {
-    /// The first lot of new accounts, the last one, and those who come back, each with the memory held by then.
-    pub(super) fn large(&self) -> Result<[Measured; 3]> {
+    /// Some lots of new accounts, and those who come back, each with the memory held by then.
+    pub(super) fn large(&self) -> Result<Vec<Measured>> {
         let home = Home::make(self.engine, self.cores)?;
         let server = self.serve(&home)?;
         let checker = Checker::new(MASTER_SECRET, NODE);
         let mut uids = Vec::new();
-        let first = self.lot("new_user_of_50k", 0, &server, &checker, &mut uids)?;
-        let mut last = first.clone();
-        for lot in 1..ACCOUNTS / LOT {
-            last = self.lot("new_user_of_1m", lot, &server, &checker, &mut uids)?;
+        let mut figures = Vec::new();
+        for lot in 1..=ACCOUNTS / LOT {
+            let figure = self.lot(lot, &server, &checker, &mut uids)?;
+            let name = TOLD.iter().find(|(after, _)| *after == lot * LOT).map(|(_, name)| *name);
+            figures.extend(name.map(|name| Measured { name, ..figure }));
         }
         ensure!(
             uids.iter().collect::<HashSet<_>>().len() == uids.len(),
             "a user number is given to two accounts"
         );
-        let back = self.come_back(&server, &checker, &uids)?;
+        figures.push(self.come_back(&server, &checker, &uids)?);
         server.end()?;
-        Ok([first, last, back].map(|figure| Measured { engine: Some(self.engine.name()), ..figure }))
+        let engine = Some(self.engine.name());
+        Ok(figures.into_iter().map(|figure| Measured { engine, ..figure }).collect())
     }
 
-    /// New accounts; their numbers are added to `uids`, in the accounts' order.
-    fn lot(
-        &self,
-        name: &'static str,
-        lot: u64,
-        server: &Server,
-        checker: &Checker,
-        uids: &mut Vec<i64>,
-    ) -> Result<Measured> {
-        let who = Who { first: EXISTING + lot * LOT, stride: 1, count: LOT };
-        let (figure, answers) = self.once(name, server, &self.outside.mint(who, LOT))?;
+    /// A lot of new accounts, counted from one; their numbers are added to `uids`, in the accounts' order.
+    fn lot(&self, lot: u64, server: &Server, checker: &Checker, uids: &mut Vec<i64>) -> Result<Measured> {
+        let who = Who { first: EXISTING + (lot - 1) * LOT, stride: 1, count: LOT };
+        let (figure, answers) = self.once("new_user", server, &self.outside.mint(who, LOT))?;
         for (subject, body) in &answers {
             uids.push(checker.open(subject, body)?);
         }
