@@ -41,6 +41,12 @@ pub enum AskError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// It was asked and did not answer in time.
+    #[error("the identity provider does not answer in time")]
+    TimedOut {
+        /// When to try again.
+        retry_after: Duration,
+    },
 }
 
 /// The endpoint, with a limit on the questions in flight.
@@ -136,6 +142,9 @@ impl From<Failure> for AskError {
     fn from(failure: Failure) -> Self {
         let retry_after = match failure {
             Failure::Refused => return Self::Refused,
+            Failure::Http(OutboundError::Timeout { .. }) => {
+                return Self::TimedOut { retry_after: RETRY_AFTER };
+            }
             Failure::Full | Failure::Unreadable => None,
             Failure::Http(error) => error.retry_after(),
         };

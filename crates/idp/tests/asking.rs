@@ -103,7 +103,7 @@ async fn silence_and_absence_are_trouble() {
     config.server_url = Some(server.uri());
     config.request_timeout = Duration::from_millis(50);
     let silent = Idp::new(&config).expect("valid").ask("token").await;
-    assert!(matches!(silent, Err(AskError::Unavailable { .. })), "{silent:?}");
+    assert!(matches!(silent, Err(AskError::TimedOut { .. })), "{silent:?}");
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");

@@ -54,6 +54,9 @@ impl From<CheckError> for Refusal {
             CheckError::Unavailable { retry_after } => {
                 Self::VerifierUnavailable { retry_after: whole_seconds(retry_after) }
             }
+            CheckError::TimedOut { retry_after } => {
+                Self::VerifierTimedOut { retry_after: whole_seconds(retry_after) }
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ impl Meters {
             Refusal::UnacceptableClientState(ClientStateFault::Stale) => {
                 self.stale_client_states.increment(1);
             }
-            Refusal::VerifierUnavailable { .. } => self.resource_unavailable.increment(1),
+            Refusal::VerifierTimedOut { .. } => self.resource_unavailable.increment(1),
             Refusal::NewUsersDisabled => {}
             other if other.status().is_client_error() => self.oauth_errors.increment(1),
             _ => {}

@@ -19,6 +19,11 @@ pub enum Refusal {
         /// After how many seconds to come again.
         retry_after: u32,
     },
+    /// The identity provider was asked and did not answer in time.
+    VerifierTimedOut {
+        /// After how many seconds to come again.
+        retry_after: u32,
+    },
     /// The account's name with its domain is longer than a row can hold.
     AccountTooLong,
     /// No `X-KeyID`.
@@ -122,6 +127,7 @@ impl Refusal {
             Self::UnsupportedScheme => (401, "error", "body", "", "Unsupported"),
             Self::InvalidCredentials => (401, "invalid-credentials", "body", "", "Unauthorized"),
             Self::VerifierUnavailable { .. } => (503, "internal-error", "internal", "", "Server error"),
+            Self::VerifierTimedOut { .. } => (503, "error", "body", "", "Resource is not available"),
             Self::AccountTooLong => (400, "error", "body", "", "The account's name is too long"),
             Self::MissingKeyId => (401, "invalid-key-id", "header", "", "Missing X-KeyID header"),
             Self::UnreadableKeyId => (401, "invalid-key-id", "header", "", "Invalid X-KeyID header"),
@@ -157,7 +163,9 @@ impl Refusal {
     /// After how many seconds to come again, when waiting may help. Every outage says so.
     pub const fn retry_after_seconds(&self) -> Option<u32> {
         match self {
-            Self::VerifierUnavailable { retry_after } => Some(*retry_after),
+            Self::VerifierUnavailable { retry_after } | Self::VerifierTimedOut { retry_after } => {
+                Some(*retry_after)
+            }
             Self::StoreUnavailable | Self::Elapsed => Some(10),
             // An operator has to make room first.
             Self::NoNode => Some(60),
@@ -179,6 +187,7 @@ mod tests {
             Refusal::UnsupportedScheme,
             Refusal::InvalidCredentials,
             Refusal::VerifierUnavailable { retry_after: 7 },
+            Refusal::VerifierTimedOut { retry_after: 10 },
             Refusal::AccountTooLong,
             Refusal::MissingKeyId,
             Refusal::UnreadableKeyId,
@@ -220,6 +229,7 @@ mod tests {
         401 error | body |  | Unsupported
         401 invalid-credentials | body |  | Unauthorized
         503 internal-error | internal |  | Server error (again in 7 s)
+        503 error | body |  | Resource is not available (again in 10 s)
         400 error | body |  | The account's name is too long
         401 invalid-key-id | header |  | Missing X-KeyID header
         401 invalid-key-id | header |  | Invalid X-KeyID header

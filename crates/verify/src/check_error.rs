@@ -14,6 +14,12 @@ pub enum CheckError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The same, because the identity provider did not answer in time.
+    #[error("the identity provider does not answer in time")]
+    TimedOut {
+        /// When to try again.
+        retry_after: Duration,
+    },
 }
 
 /// What is wrong with a token.
@@ -114,6 +120,7 @@ impl From<AskError> for CheckError {
         match error {
             AskError::Refused => Self::Refused(Refusal::IdentityProvider),
             AskError::Unavailable { retry_after } => Self::Unavailable { retry_after },
+            AskError::TimedOut { retry_after } => Self::TimedOut { retry_after },
         }
     }
 }

@@ -229,7 +229,7 @@ impl Counters {
         let counter = match &outcome {
             Ok(facts) if facts.source == Source::Word => &self.told,
             Ok(_) => &self.signed,
-            Err(CheckError::Unavailable { .. }) => &self.unavailable,
+            Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }) => &self.unavailable,
             Err(CheckError::Refused(refusal)) => &self.refused[*refusal as usize],
         };
         counter.increment(1);
