@@ -11,10 +11,7 @@ pub(super) struct Owner {
 impl Owner {
     pub(super) fn claim(database: &Path) -> Result<Self, StoreError> {
         let path = beside(database, ".lock");
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| {
-                StoreError::unavailable(format!("cannot open {}: {error}", path.display()))
-            })?;
+        let lock = private(&path)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Owned { path: database.display().to_string() }),
@@ -23,4 +20,20 @@ impl Owner {
             }
         }
     }
+
+    /// Makes the database file where there is none, for its owner's eyes only. What SQLite puts beside it later has the
+    /// same permissions.
+    pub(super) fn make(&self, database: &Path) -> Result<(), StoreError> {
+        private(database).map(drop)
+    }
+}
+
+fn private(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .map_err(|error| StoreError::unavailable(format!("cannot open {}: {error}", path.display())))
 }

@@ -63,3 +63,17 @@ async fn an_abandoned_operation_that_holds_the_last_handle_is_still_run_and_lets
     let again = knock(&url).expect("it is free");
     assert_eq!(again.scan(crate::tables::All(&crate::tables::NUMBERS)).await.expect("read"), [7]);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_but_its_owner_may_read_a_fresh_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let test = sqlite(&[MIGRATIONS]).await;
+    test.store.run(InsertPair(1)).await.expect("written");
+    let path = test.settings.sqlite_path().expect("a file");
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let file = std::path::PathBuf::from(format!("{}{suffix}", path.display()));
+        let mode = std::fs::metadata(&file).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
