@@ -57,6 +57,13 @@ impl Breaker {
         self.state = State::HalfOpen { probe_lost_at: now.plus(PROBE) };
     }
 
+    /// There was nothing to probe with after all: another may.
+    pub fn not_probing(&mut self, now: Millis) {
+        if let State::HalfOpen { .. } = self.state {
+            self.state = State::Open { until: now };
+        }
+    }
+
     /// A delivery arrived, whatever became of it: the relying party answers.
     pub fn succeeded(&mut self) {
         *self = Self::default();

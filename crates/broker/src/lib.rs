@@ -13,16 +13,41 @@
 //! ```
 
 mod breaker;
+mod capability;
+mod capability_list;
+mod consequence;
 mod delivery;
 mod event_type;
+mod format;
+mod handover;
+mod http;
+mod lanes;
+mod merge_patch;
+mod meters;
+mod plan;
+mod receiver_tokens;
+mod redact;
 mod routing;
 mod rp;
 mod schedule;
+mod settings;
+mod signer;
+mod snapshot;
+mod store;
+mod token;
 mod token_bucket;
 mod verdict;
 mod vocabulary;
+mod worker;
 
+pub use crate::store::list::{AttemptView, DeliveryView};
+pub use crate::store::logins::RememberedLogin;
+pub use crate::store::receipts::DeletionReceipt;
+pub use crate::store::{MIGRATIONS, STATEMENTS};
 pub use breaker::{Admission, Breaker};
+pub use capability::Broker;
+pub use capability_list::CapabilityList;
+pub use consequence::{CAPABILITY, WriteDeliveries};
 pub use delivery::{Effect, Next, Terminal, after};
 pub use event_type::EventType;
 pub use routing::{Recipient, Registry, Selection, recipients};
@@ -31,6 +56,11 @@ pub use rp::{
     SigningAlgorithm, Status, Stream, Vocabulary,
 };
 pub use schedule::RetryPolicy;
+pub use settings::{InvalidSettings, Settings};
+pub use signer::{CannotSign, KeyView, Signer, TokenType};
 pub use token_bucket::TokenBucket;
 pub use verdict::{Reply, Verdict, judge};
 pub use vocabulary::{Telling, merged, tellings};
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod status;
 pub use client_id::{ClientId, InvalidClientId};
 pub use config::{Config, Format, InvalidConfig, SigningAlgorithm, Stream, Vocabulary};
 pub use secret::{Secret, Secrets};
+pub(crate) use secret_rules::webhook_key;
 pub use status::Status;
 
 use crate::EventType;

@@ -1,0 +1,49 @@
+//! What the broker keeps, and its named operations: on both engines, in sets.
+
+pub(crate) mod change;
+pub(crate) mod claim;
+pub(crate) mod list;
+pub(crate) mod logins;
+pub(crate) mod poll;
+pub(crate) mod receipts;
+pub(crate) mod record;
+pub(crate) mod registry;
+pub(crate) mod repair;
+pub(crate) mod retention;
+pub(crate) mod rows;
+pub(crate) mod schema;
+pub(crate) mod settle;
+pub(crate) mod signing_keys;
+pub(crate) mod subjects;
+pub(crate) mod tokens;
+pub(crate) mod verification;
+
+pub use schema::MIGRATIONS;
+
+/// Every statement of this crate, for the test that prepares each one on both engines.
+pub static STATEMENTS: &[&[&store::Sql]] = &[
+    claim::STATEMENTS,
+    list::STATEMENTS,
+    logins::STATEMENTS,
+    poll::STATEMENTS,
+    receipts::STATEMENTS,
+    record::STATEMENTS,
+    registry::STATEMENTS,
+    repair::STATEMENTS,
+    retention::STATEMENTS,
+    rows::STATEMENTS,
+    settle::STATEMENTS,
+    signing_keys::STATEMENTS,
+    subjects::STATEMENTS,
+    tokens::STATEMENTS,
+    verification::STATEMENTS,
+];
+
+/// A JSON array, for a statement's row set.
+pub(crate) fn json<T: serde::Serialize>(rows: impl IntoIterator<Item = T>) -> String {
+    let rows: Vec<T> = rows.into_iter().collect();
+    serde_json::to_string(&rows).expect("rows of numbers and texts always serialise")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Writing deliveries, inside the ledger's transaction.
+//!
+//! Invariant: of the pending rows of a line (one relying party, one account) exactly one is its head. Whoever changes
+//! which rows of a line are pending holds the account's lock and leaves it so.
+
+use super::json;
+use super::rows::{About, event_type};
+use crate::{ClientId, EventType};
+use account::Millis;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use store::{StoreError, Tx};
+
+store::statements! {
+    static INSERT = both(
+        "insert into deliveries (client_id, idp, subject, version, part, kind, event_type, payload, jti, txn, iat,
+           event_at, created_at, state, head, due_at, owner, fence, failures, reason, settled_at)
+         select r.client_id, r.idp, r.subject, r.version, r.part, r.kind, r.event_type, r.payload, r.jti, r.txn, r.iat,
+           r.event_at, r.created_at, r.state, r.head, r.due_at, r.owner, r.fence, 0, r.reason, r.settled_at
+         from {rows $1: client_id text, idp text, subject text, version bigint, part smallint, kind text,
+           event_type text, payload text, jti text, txn text, iat bigint, event_at bigint, created_at bigint,
+           state smallint, head smallint, due_at bigint, owner text, fence bigint, reason text, settled_at bigint} as r
+         where true returning id, jti");
+    static BUSY = both(
+        "select r.at from {rows $1: at bigint, client_id text, idp text, subject text} as r
+         where exists (select 1 from deliveries d
+           where d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0)");
+    // A deletion makes void what else was to be told of the account; what was not is told after it.
+    static VOID = both(
+        "update deliveries set state = 4, reason = 'overtaken by the deletion', settled_at = $2, head = 0
+         from {rows $1: client_id text, idp text, subject text} as r
+         where deliveries.client_id = r.client_id and deliveries.idp = r.idp and deliveries.subject = r.subject
+           and deliveries.state = 0
+           and deliveries.kind in ('profile_change', 'primary_email_change', 'subscription_change', 'login')");
+    static STEP_BACK = both(
+        "update deliveries set head = 0 from {rows $1: client_id text, idp text, subject text} as r
+         where deliveries.client_id = r.client_id and deliveries.idp = r.idp and deliveries.subject = r.subject
+           and deliveries.state = 0 and deliveries.head = 1");
+    static UNCLAIMED = both(
+        "select d.id, d.client_id, d.idp, d.subject, d.event_type, d.payload
+         from {rows $1: client_id text, idp text, subject text} as r
+         join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
+         where d.owner is null order by d.id");
+    static TAKE_IN = both(
+        "update deliveries set state = 4, reason = 'told together with a later one', settled_at = $2, head = 0
+         from {rows $1: id bigint} as r where deliveries.id = r.id and deliveries.state = 0");
+    pub(crate) static PROMOTE = both(
+        "update deliveries set head = 1 where id in (
+           select min(d.id) from {rows $1: client_id text, idp text, subject text} as r
+           join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
+           group by d.client_id, d.idp, d.subject having max(d.head) = 0)");
+}
+
+/// One line: what one relying party hears of one account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Line {
+    pub(crate) client_id: ClientId,
+    pub(crate) about: About,
+}
+
+#[derive(Serialize)]
+struct LineRow<'a> {
+    client_id: &'a str,
+    idp: &'a str,
+    subject: &'a str,
+}
+
+pub(crate) fn line_rows<'a>(lines: impl IntoIterator<Item = &'a Line>) -> String {
+    json(lines.into_iter().map(|line| {
+        let (idp, subject) = line.about.columns();
+        LineRow { client_id: line.client_id.as_str(), idp, subject }
+    }))
+}
+
+/// Which of the lines have something pending.
+pub(crate) async fn busy<'a>(
+    tx: &mut Tx<'_>,
+    lines: &BTreeSet<&'a Line>,
+) -> Result<BTreeSet<&'a Line>, StoreError> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        at: usize,
+        client_id: &'a str,
+        idp: &'a str,
+        subject: &'a str,
+    }
+    if lines.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let lines: Vec<&Line> = lines.iter().copied().collect();
+    let rows = json(lines.iter().enumerate().map(|(at, line)| {
+        let (idp, subject) = line.about.columns();
+        Row { at, client_id: line.client_id.as_str(), idp, subject }
+    }));
+    let found = tx.query(&BUSY, &[(&rows).into()], |row| row.int(0)).await?;
+    Ok(found.into_iter().filter_map(|at| lines.get(usize::try_from(at).ok()?).copied()).collect())
+}
+
+/// Makes way for a deletion: undelivered profile and subscription changes of the lines are discarded, and what is
+/// left of them waits.
+pub(crate) async fn make_way(
+    tx: &mut Tx<'_>,
+    lines: &BTreeSet<&Line>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let rows = line_rows(lines.iter().copied());
+    tx.execute(&VOID, &[(&rows).into(), now.into()]).await?;
+    tx.execute(&STEP_BACK, &[(&rows).into()]).await.map(drop)
+}
+
+/// A pending row that nobody is sending.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unclaimed {
+    pub(crate) id: i64,
+    pub(crate) line: Line,
+    pub(crate) event_type: EventType,
+    pub(crate) payload: String,
+}
+
+/// What nobody is sending of these lines, in order.
+pub(crate) async fn unclaimed(
+    tx: &mut Tx<'_>,
+    lines: &BTreeSet<&Line>,
+) -> Result<Vec<Unclaimed>, StoreError> {
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = line_rows(lines.iter().copied());
+    tx.query(&UNCLAIMED, &[(&rows).into()], |row| {
+        let client_id = super::registry::client_id(row.text(1)?)?;
+        let about = About::from_columns(row.text(2)?, row.text(3)?)?;
+        Ok(Unclaimed {
+            id: row.int(0)?,
+            line: Line { client_id, about },
+            event_type: event_type(row.text(4)?)?,
+            payload: row.text(5)?.to_owned(),
+        })
+    })
+    .await
+}
+
+/// Ends rows that are told together with a later one.
+pub(crate) async fn take_in(tx: &mut Tx<'_>, ids: &[i64], now: Millis) -> Result<(), StoreError> {
+    #[derive(Serialize)]
+    struct Row {
+        id: i64,
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = json(ids.iter().map(|id| Row { id: *id }));
+    tx.execute(&TAKE_IN, &[(&rows).into(), now.into()]).await.map(drop)
+}
+
+/// A row to write.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NewRow<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) idp: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) version: i64,
+    pub(crate) part: i64,
+    pub(crate) kind: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) payload: &'a str,
+    pub(crate) jti: &'a str,
+    pub(crate) txn: &'a str,
+    pub(crate) iat: i64,
+    pub(crate) event_at: Millis,
+    pub(crate) created_at: Millis,
+    pub(crate) state: i64,
+    pub(crate) head: i64,
+    pub(crate) due_at: Millis,
+    pub(crate) owner: Option<&'a str>,
+    pub(crate) fence: i64,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) settled_at: Option<Millis>,
+}
+
+/// Writes rows; their ids by `jti`.
+pub(crate) async fn insert(
+    tx: &mut Tx<'_>,
+    rows: &[NewRow<'_>],
+) -> Result<BTreeMap<String, i64>, StoreError> {
+    if rows.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids =
+        tx.query(&INSERT, &[(&json(rows)).into()], |row| Ok((row.text(1)?.to_owned(), row.int(0)?))).await?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Gives lines without a head their first pending row for one; how many got one.
+pub(crate) async fn promote(tx: &mut Tx<'_>, lines: &BTreeSet<&Line>) -> Result<u64, StoreError> {
+    if lines.is_empty() {
+        return Ok(0);
+    }
+    tx.execute(&PROMOTE, &[(&line_rows(lines.iter().copied())).into()]).await
+}

@@ -1,0 +1,257 @@
+//! Settling: what came of attempts, many in one transaction.
+
+use super::record::{Line, promote};
+use super::registry::{change, find};
+use super::{json, receipts, repair};
+use crate::delivery::{Effect, Next, Terminal};
+use crate::{ClientId, Status};
+use account::{AccountId, Millis};
+use keys::Cipher;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use store::{Operation, StoreError, Tx};
+
+store::statements! {
+    // The outcome of a claim that is no longer ours changes nothing.
+    static END = both(
+        "update deliveries set state = r.state, head = 0, failures = r.failures, reason = r.reason, settled_at = $2,
+           owner = null
+         from {rows $1: id bigint, fence bigint, state smallint, failures integer, reason text} as r
+         where deliveries.id = r.id and deliveries.fence = r.fence and deliveries.state = 0
+         returning deliveries.id");
+    static PUT_OFF = both(
+        "update deliveries set due_at = r.due_at, failures = r.failures, reason = r.reason, owner = null
+         from {rows $1: id bigint, fence bigint, due_at bigint, failures integer, reason text} as r
+         where deliveries.id = r.id and deliveries.fence = r.fence and deliveries.state = 0");
+    static LOG = both(
+        "insert into delivery_attempts (delivery, at, duration_ms, status, outcome, detail, answer)
+         select r.delivery, r.at, r.duration_ms, r.status, r.outcome, r.detail, r.answer
+         from {rows $1: delivery bigint, at bigint, duration_ms bigint, status integer, outcome text, detail text,
+           answer text} as r");
+    static TAKES = both(
+        "update rp_health set failing_since = null from {rows $1: client_id text} as r
+         where rp_health.client_id = r.client_id and rp_health.failing_since is not null");
+    static FAILS = both(
+        "insert into rp_health (client_id, failing_since)
+         select r.client_id, $2 from {rows $1: client_id text} as r where true
+         on conflict (client_id) do update set failing_since = excluded.failing_since
+         where rp_health.failing_since is null");
+    static FAILING_TOO_LONG = both(
+        "select h.client_id from {rows $1: client_id text} as r join rp_health h on h.client_id = r.client_id
+         where h.failing_since < $2");
+}
+
+/// One attempt and what came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempted {
+    pub(crate) id: i64,
+    pub(crate) fence: i64,
+    pub(crate) line: Line,
+    pub(crate) kind: String,
+    pub(crate) jti: String,
+    pub(crate) failures: u32,
+    pub(crate) next: Next,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) attempt: Attempt,
+}
+
+/// What is kept of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) at: Millis,
+    pub(crate) duration: Duration,
+    pub(crate) status: Option<u16>,
+    pub(crate) outcome: &'static str,
+    pub(crate) detail: Option<String>,
+    pub(crate) answer: Option<String>,
+}
+
+/// Settles attempts.
+pub(crate) struct Settle {
+    pub(crate) attempts: Vec<Attempted>,
+    pub(crate) cipher: Cipher,
+    pub(crate) now: Millis,
+    /// Whoever has only failed since before then is disabled.
+    pub(crate) failing_limit: Millis,
+}
+
+/// What settling led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// Whose lines have a new head, which may go at once.
+    pub(crate) released: BTreeSet<ClientId>,
+    /// Who was disabled, and why.
+    pub(crate) disabled: Vec<(ClientId, &'static str)>,
+}
+
+impl Operation for Settle {
+    const NAME: &'static str = "broker.settle";
+    /// A second run finds the fences used: it only logs the attempts again.
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = Settled;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Settled, StoreError> {
+        let accounts: Vec<AccountId> =
+            self.attempts.iter().filter_map(|it| it.line.about.account().cloned()).collect();
+        tx.lock_accounts(&accounts).await?;
+        let ended = self.end(tx).await?;
+        self.put_off(tx).await?;
+        let lines: BTreeSet<&Line> = ended.iter().map(|it| &it.line).collect();
+        let released = self.release(tx, &lines).await?;
+        receipts::settle(tx, &ended, self.now).await?;
+        self.log(tx).await?;
+        let disabled = self.judge_rps(tx).await?;
+        Ok(Settled { released, disabled })
+    }
+}
+
+impl Settle {
+    fn which(&self, effect: Effect) -> BTreeSet<&ClientId> {
+        self.attempts.iter().filter(|it| it.effects.contains(&effect)).map(|it| &it.line.client_id).collect()
+    }
+
+    /// Ends those that have ended; which of them were still ours to end.
+    async fn end(&self, tx: &mut Tx<'_>) -> Result<Vec<&Attempted>, StoreError> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            id: i64,
+            fence: i64,
+            state: i64,
+            failures: u32,
+            reason: Option<&'a str>,
+        }
+        let ended: BTreeMap<i64, (&Attempted, Terminal)> = self
+            .attempts
+            .iter()
+            .filter_map(|it| match it.next {
+                Next::Ended(how) => Some((it.id, (it, how))),
+                Next::Again(_) => None,
+            })
+            .collect();
+        if ended.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = json(ended.values().map(|(it, how)| Row {
+            id: it.id,
+            fence: it.fence,
+            state: how.code(),
+            failures: it.failures,
+            reason: it.attempt.detail.as_deref().filter(|_| *how != Terminal::Delivered),
+        }));
+        let settled = tx.query(&END, &[(&rows).into(), self.now.into()], |row| row.int(0)).await?;
+        Ok(settled.iter().filter_map(|id| ended.get(id)).map(|(it, _)| *it).collect())
+    }
+
+    /// Puts those off that are tried again.
+    async fn put_off(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            id: i64,
+            fence: i64,
+            due_at: Millis,
+            failures: u32,
+            reason: Option<&'a str>,
+        }
+        let rows: Vec<_> = self
+            .attempts
+            .iter()
+            .filter_map(|it| match it.next {
+                Next::Again(due_at) => Some(Row {
+                    id: it.id,
+                    fence: it.fence,
+                    due_at,
+                    failures: it.failures,
+                    reason: it.attempt.detail.as_deref(),
+                }),
+                Next::Ended(_) => None,
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        tx.execute(&PUT_OFF, &[(&json(rows)).into()]).await.map(drop)
+    }
+
+    async fn release(
+        &self,
+        tx: &mut Tx<'_>,
+        lines: &BTreeSet<&Line>,
+    ) -> Result<BTreeSet<ClientId>, StoreError> {
+        if promote(tx, lines).await? == 0 {
+            return Ok(BTreeSet::new());
+        }
+        Ok(lines.iter().map(|line| line.client_id.clone()).collect())
+    }
+
+    async fn log(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            delivery: i64,
+            at: Millis,
+            duration_ms: u64,
+            status: Option<u16>,
+            outcome: &'a str,
+            detail: Option<&'a str>,
+            answer: Option<&'a str>,
+        }
+        let rows = json(self.attempts.iter().map(|it| Row {
+            delivery: it.id,
+            at: it.attempt.at,
+            duration_ms: u64::try_from(it.attempt.duration.as_millis()).unwrap_or(u64::MAX),
+            status: it.attempt.status,
+            outcome: it.attempt.outcome,
+            detail: it.attempt.detail.as_deref(),
+            answer: it.attempt.answer.as_deref(),
+        }));
+        tx.execute(&LOG, &[(&rows).into()]).await.map(drop)
+    }
+
+    /// Keeps how the relying parties do, and disables who is gone or has failed for too long.
+    async fn judge_rps(&self, tx: &mut Tx<'_>) -> Result<Vec<(ClientId, &'static str)>, StoreError> {
+        let takes = self.which(Effect::RpTakes);
+        let fails: BTreeSet<_> = self.which(Effect::RpFails).difference(&takes).copied().collect();
+        if !takes.is_empty() {
+            tx.execute(&TAKES, &[(&client_rows(&takes)).into()]).await?;
+        }
+        let mut out: BTreeMap<ClientId, &'static str> =
+            self.which(Effect::DisableRp).into_iter().map(|it| (it.clone(), "gone")).collect();
+        if !fails.is_empty() {
+            let rows = client_rows(&fails);
+            tx.execute(&FAILS, &[(&rows).into(), self.now.into()]).await?;
+            let too_long = tx
+                .query(&FAILING_TOO_LONG, &[(&rows).into(), self.failing_limit.into()], |row| {
+                    super::registry::client_id(row.text(0)?)
+                })
+                .await?;
+            out.extend(too_long.into_iter().map(|it| (it, "failing")));
+        }
+        let mut disabled = Vec::new();
+        for (client_id, reason) in out {
+            if self.disable(tx, &client_id, reason).await? {
+                disabled.push((client_id, reason));
+            }
+        }
+        Ok(disabled)
+    }
+
+    async fn disable(&self, tx: &mut Tx<'_>, client_id: &ClientId, reason: &str) -> Result<bool, StoreError> {
+        let Some(mut kept) = find(tx, client_id, &self.cipher).await? else { return Ok(false) };
+        if kept.rp.status != Status::Enabled {
+            return Ok(false);
+        }
+        kept.rp.status = Status::Disabled { reason: reason.to_owned() };
+        kept.rp.status_at = self.now;
+        repair::tell_of_status(tx, &kept.rp, self.now).await?;
+        change(tx, &kept.rp, &self.cipher, self.now).await?;
+        Ok(true)
+    }
+}
+
+fn client_rows(clients: &BTreeSet<&ClientId>) -> String {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        client_id: &'a str,
+    }
+    json(clients.iter().map(|it| Row { client_id: it.as_str() }))
+}

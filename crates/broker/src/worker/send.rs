@@ -1,0 +1,114 @@
+//! One attempt: sign, send, judge.
+
+use super::Outcome;
+use crate::capability::Inner;
+use crate::delivery::after;
+use crate::format::outgoing;
+use crate::handover::Held;
+use crate::meters::{self, Measured};
+use crate::redact::kept;
+use crate::store::record::Line;
+use crate::store::rows::Delivery;
+use crate::store::settle::{Attempt, Attempted};
+use crate::verdict::{Reply, Verdict, judge};
+use crate::{RelyingParty, lanes::Lane};
+use account::Millis;
+use outbound::{Answer, OutboundError};
+use std::time::Instant;
+
+/// Sends a delivery once and says what came of it.
+pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
+    let Held { lane, delivery, permit } = held;
+    let at = inner.now();
+    let began = Instant::now();
+    let answer = exchange(inner, &lane.rp, &delivery, at).await;
+    let duration = began.elapsed();
+    let verdict = match &answer {
+        Ok(answer) => judge(lane.rp.config.format, &reply(answer)),
+        Err(failure) => failure.verdict(),
+    };
+    // What could not be made was never sent, and says nothing of the receiver.
+    if !matches!(answer, Err(Failure::NotMade(_))) {
+        lane.note(&verdict, inner.now());
+    }
+    let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+    let outcome = verdict.as_str();
+    meters::attempt(&Measured { delivery: &delivery, outcome, status, at, duration });
+    let body = answer.ok().and_then(|answer| kept(answer.body(), &lane.rp));
+    let attempt = Attempt { at, duration, status, outcome, detail: detail(&verdict), answer: body };
+    Outcome { attempted: attempted(&lane, delivery, &verdict, attempt), _permit: permit }
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// It could not be made: ours to mend.
+    NotMade(String),
+    Outbound(OutboundError),
+}
+
+impl Failure {
+    fn verdict(&self) -> Verdict {
+        match self {
+            // It says nothing about the receiver.
+            Self::NotMade(why) => {
+                Verdict::Failed { retry_after: None, strains: false, why: why.clone().into() }
+            }
+            Self::Outbound(error) => Verdict::unanswered(match error {
+                OutboundError::Timeout { .. } => "no answer in time",
+                OutboundError::Connect { .. } => "no connection",
+                OutboundError::Refused { .. } => "not a public address",
+                _ => "the exchange broke off",
+            }),
+        }
+    }
+}
+
+async fn exchange(
+    inner: &Inner,
+    rp: &RelyingParty,
+    delivery: &Delivery,
+    now: Millis,
+) -> Result<Answer, Failure> {
+    let url = rp.config.webhook_url().ok_or_else(|| Failure::NotMade("no endpoint".into()))?;
+    let made = outgoing(rp, delivery, &inner.signer, &inner.issuers, now);
+    let made = made.map_err(|error| Failure::NotMade(error.to_string()))?;
+    let client = if rp.config.allow_private { &inner.clients.everywhere } else { &inner.clients.public };
+    let request = client.post(&url, made.body).deadline(rp.config.deadline());
+    let request =
+        made.headers.iter().fold(request, |it, (name, value)| it.header(name.clone(), value.clone()));
+    request.glance().await.map_err(Failure::Outbound)
+}
+
+fn reply(answer: &Answer) -> Reply<'_> {
+    Reply { status: answer.status().as_u16(), retry_after: answer.retry_after(), body: answer.body() }
+}
+
+fn detail(verdict: &Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Delivered => None,
+        Verdict::Gone => Some("gone".to_owned()),
+        Verdict::Failed { why, .. } | Verdict::Rejected { why } => Some(why.chars().take(200).collect()),
+    }
+}
+
+fn attempted(lane: &Lane, delivery: Delivery, verdict: &Verdict, attempt: Attempt) -> Attempted {
+    let now = attempt.at.plus(attempt.duration);
+    let (next, effects) = after(verdict, delivery.failures, &lane.rp.config.retry, now, seed(&delivery));
+    let failed = matches!(verdict, Verdict::Failed { .. });
+    Attempted {
+        id: delivery.id,
+        fence: delivery.fence,
+        line: Line { client_id: delivery.client_id, about: delivery.about },
+        kind: delivery.kind,
+        jti: delivery.jti,
+        failures: delivery.failures.saturating_add(u32::from(failed)),
+        next,
+        effects,
+        attempt,
+    }
+}
+
+/// Spreads the retries of deliveries that failed together.
+fn seed(delivery: &Delivery) -> u64 {
+    u64::try_from(delivery.id).unwrap_or_default().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
