@@ -6,6 +6,7 @@
 
 mod cors;
 mod limits;
+mod opening;
 mod socket;
 
 pub(crate) use cors::{Cors, CorsSettings};
@@ -16,6 +17,7 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use opening::Opening;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +49,7 @@ impl Listener {
         let open = metrics::gauge!("listener.connections", "listener" => self.name);
         let stopping = life.stopping();
         while let Some((io, place)) = stopping.run_until_cancelled(self.accept(&places)).await {
+            let io = Opening::within(self.limits.header_timeout, io);
             let serving = serve(io, builder.clone(), self.routes.clone(), stopping.clone());
             let open = open.clone();
             life.spawn_short(async move {
@@ -110,5 +113,58 @@ async fn serve(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// A listener that gives headers a moment only: where it is.
+    async fn listening(life: &Lifecycle) -> String {
+        let socket = Socket::tcp(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let place = socket.place();
+        let limits = ConnectionLimits {
+            connections: 10,
+            header_bytes: 8 * 1024,
+            header_timeout: Duration::from_millis(100),
+        };
+        let slow = async || {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            "done"
+        };
+        let listener = Listener { name: "test", socket, routes: Router::new().route("/", get(slow)), limits };
+        life.spawn("test", listener.run(life.clone()));
+        place
+    }
+
+    /// What comes back until the other side closes.
+    async fn said(place: &str, begin: &[u8]) -> String {
+        let mut stream = TcpStream::connect(place).await.expect("a connection");
+        stream.write_all(begin).await.expect("written");
+        let mut said = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut said));
+        closed.await.expect("the listener closes it").expect("read");
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_say_what_they_want_is_let_go() {
+        let life = Lifecycle::new();
+        let place = listening(&life).await;
+        for begin in [&b""[..], b"PRI * HT", b"P", b"GET / HTTP/1.1\r\nHost:"] {
+            said(&place, begin).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_take_longer_than_the_headers() {
+        let life = Lifecycle::new();
+        let place = listening(&life).await;
+        let answer = said(&place, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("done"), "{answer}");
     }
 }
