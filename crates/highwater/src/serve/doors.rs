@@ -11,6 +11,7 @@ use crate::telemetry::Prometheus;
 use anyhow::{Result, anyhow};
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::map_response;
 use ledger::{Problem, Role};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,6 +68,7 @@ impl Doors<'_> {
     fn service(&self, house: &mut House) -> Router {
         let routes = merged(house.capabilities.iter_mut().map(|it| std::mem::take(&mut it.service)));
         let routes = self.bounded(routes.fallback(nothing_here), self.body_bytes());
+        let routes = routes.layer(map_response(Problem::in_place_of));
         Guard::new(house.callers.clone(), keys::Listener::Service).before(routes)
     }
 
@@ -84,7 +86,9 @@ impl Doors<'_> {
 
     fn metrics(&self, routes: Router) -> Router {
         let routes = admin::with_metrics(routes, self.prometheus.clone()).fallback(nothing_here);
-        self.bounded(routes, self.settings.listen.limits.admin_body_bytes)
+        let routes = self.bounded(routes, self.settings.listen.limits.admin_body_bytes);
+        // Around all of it: what the router and the limits say in plain text are problems too.
+        routes.layer(map_response(Problem::in_place_of))
     }
 
     fn bounded(&self, routes: Router, bytes: usize) -> Router {

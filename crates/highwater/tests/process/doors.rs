@@ -56,12 +56,41 @@ fn pages_of_other_origins_are_answered_as_configured() {
     );
 }
 
+/// A fresh admin token that may do this, as a header says it.
+fn admin_token(house: &House, scope: &str) -> String {
+    let made = house.run(&["--json", "token", "create", "x", "--listener", "admin", "--scope", scope]).json();
+    format!("Bearer {}", made["token"].as_str().expect("a token"))
+}
+
+#[test]
+fn every_error_of_the_admin_api_is_a_problem_document() {
+    let house = House::new();
+    let bearer = admin_token(&house, "write");
+    let node = house.serve(&[]);
+    let json = ("Content-Type", "application/json");
+    for (method, path, body, status) in [
+        ("POST", "/tokens", "{", 400),
+        ("POST", "/tokens", "{\"name\": 5}", 422),
+        ("DELETE", "/tokens/seven", "", 400),
+        ("PUT", "/nodes", "", 405),
+        ("POST", "/events?origin=x&offset=y", "", 400),
+        ("POST", "/events?origin=x&idp=nobody", "", 400),
+        ("POST", "/nowhere", "", 404),
+    ] {
+        let headers = [("Authorization", bearer.as_str()), json];
+        let answer = http::ask(node.at("admin"), method, path, &headers, body).expect("an answer");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("application/problem+json")),
+            "{method} {path}: {answer:?}"
+        );
+    }
+}
+
 #[test]
 fn the_admin_listener_describes_every_listener() {
     let house = House::new();
-    let made =
-        house.run(&["--json", "token", "create", "x", "--listener", "admin", "--scope", "read"]).json();
-    let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
+    let bearer = admin_token(&house, "read");
     let node = house.serve(&[]);
     for (path, route) in
         [("/openapi.json", "/nodes"), ("/openapi/public.json", "/1.0/{application}/{version}")]
