@@ -25,7 +25,7 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, StoreError> {
         let owner = Owner::claim(path)?;
-        owner.make(path)?;
+        owner::private(path)?;
         let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
         configure(&connection, settings).map_err(|error| cannot_open(path, &error))?;
         Ok(Self {

@@ -20,15 +20,11 @@ impl Owner {
             }
         }
     }
-
-    /// Makes the database file where there is none, for its owner's eyes only. What SQLite puts beside it later has the
-    /// same permissions.
-    pub(super) fn make(&self, database: &Path) -> Result<(), StoreError> {
-        private(database).map(drop)
-    }
 }
 
-fn private(path: &Path) -> Result<File, StoreError> {
+/// Opens a file, made for its owner's eyes only where there is none. What SQLite puts beside its database has the same
+/// permissions.
+pub(super) fn private(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
