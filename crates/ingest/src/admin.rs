@@ -112,6 +112,7 @@ struct Retried {
     responses(
         (status = 200, description = "What came of it", body = Retried),
         (status = 404, description = "There is no letter of that number", body = Problem),
+        (status = 409, description = "Its source is not configured on this node", body = Problem),
         (status = 503, description = "The store is down", body = Problem),
     ),
 )]
@@ -134,6 +135,11 @@ async fn retry_dead_letter(
 }
 
 impl Desk {
+    fn way_in_of(&self, source: &str) -> Option<&Arc<Pump>> {
+        let of_a_file = || self.files.values().find(|pump| pump.source().as_str() == source);
+        self.queues.get(source).or_else(of_a_file)
+    }
+
     /// By the way it came, under its old name. Still junk, it is kept as it was.
     async fn take_again(&self, letter: KeptLetter) -> Result<IngestSummary, Problem> {
         if letter.source == SET {
@@ -143,7 +149,12 @@ impl Desk {
                 Err(RetryError::Ledger(error)) => Err(not_now(&error)),
             };
         }
-        let pump = self.queues.get(&letter.source).unwrap_or(&self.files[&self.home]);
+        let Some(pump) = self.way_in_of(&letter.source) else {
+            return Err(Problem::conflict(format!(
+                "the source {:?} is not configured on this node, which so cannot tell for whom it may speak",
+                letter.source
+            )));
+        };
         let message = Message { id: letter.message_id, body: letter.raw };
         pump.take(&[message]).await.map_err(|error| not_now(&error))
     }

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// The source of whatever comes as a file.
 const FILE: &str = "file";
+/// The same for one whose events are another identity provider's than the first one's; the id follows.
+const FILE_OF: &str = "file:";
 
 /// Names that no queue can have: tokens, files, and what operators do.
 const TAKEN: [&str; 3] = [SET, FILE, "admin"];
@@ -41,8 +43,9 @@ pub fn capability(settings: &Settings, ledger: &Ledger, idps: &Idps) -> Result<I
     };
     let mut workers = Vec::new();
     for queue in &settings.sqs {
-        let name = queue.name.clone();
-        if TAKEN.contains(&name.as_str()) || desk.sources.contains_key(&name) {
+        // As the ledger knows it.
+        let name = SourceId::new(&queue.name).as_str().to_owned();
+        if TAKEN.contains(&name.as_str()) || name.starts_with(FILE_OF) || desk.sources.contains_key(&name) {
             return Err(InvalidSettings::Name(name));
         }
         let source = SqsSource::new(queue.clone(), queue_pump(ledger, idps, queue)?)
@@ -59,12 +62,14 @@ pub fn capability(settings: &Settings, ledger: &Ledger, idps: &Idps) -> Result<I
     })
 }
 
-/// Whoever reads a file in is an operator: it may speak for everybody.
+/// Whoever reads a file in is an operator: it may speak for everybody. One file read for two identity providers is two
+/// sources: its events are about other accounts then.
 fn file_pump(ledger: &Ledger, idps: &Idps, home: &IdpId) -> Arc<Pump> {
     let (own, others): (Vec<_>, Vec<_>) =
         idps.iter().map(|idp| Authority::from(&**idp)).partition(|authority| authority.id == *home);
+    let source = if home == idps.default_idp().id() { FILE.to_owned() } else { format!("{FILE_OF}{home}") };
     let home = own.into_iter().next().expect("the home is one of the identity providers");
-    Arc::new(Pump::new(ledger.clone(), SourceId::new(FILE), Remit::new(home, others), Freshness::Any))
+    Arc::new(Pump::new(ledger.clone(), SourceId::new(&source), Remit::new(home, others), Freshness::Any))
 }
 
 fn queue_pump(ledger: &Ledger, idps: &Idps, queue: &SqsSettings) -> Result<Pump, InvalidSettings> {

@@ -59,6 +59,22 @@ async fn send(routes: &Router, method: Method, uri: &str, body: impl Into<Body>)
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
+/// As if a later version could read what this one cannot.
+async fn mend_letters(store: &Store, body: &[u8]) {
+    store::statements! {
+        static MEND = both("update dead_letters set body = $1");
+    }
+    struct Mend(Vec<u8>);
+    impl store::Operation for Mend {
+        const NAME: &'static str = "test.mend";
+        type Output = u64;
+        async fn run(&self, tx: &mut store::Tx<'_>) -> Result<u64, store::StoreError> {
+            tx.execute(&MEND, &[self.0.as_slice().into()]).await
+        }
+    }
+    assert_eq!(store.run(Mend(body.to_vec())).await.expect("written"), 1);
+}
+
 async fn version(ledger: &Ledger, idp: &str, subject: &str) -> Option<i64> {
     let account = account::AccountId::new(id(idp), account::Subject::new(subject).expect("valid"));
     Some(ledger.standing(&account).await.expect("readable")?.version)
@@ -92,6 +108,46 @@ async fn a_files_events_are_about_the_identity_provider_that_is_named() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(problem["detail"], "no identity provider has the id \"three\"");
     assert_eq!(send(&routes, Method::POST, "/events", body).await.0, StatusCode::BAD_REQUEST, "no origin");
+}
+
+#[tokio::test]
+async fn a_file_that_was_read_for_the_wrong_identity_provider_can_be_read_for_the_right_one() {
+    let (_test, ledger, routes) = desk().await;
+    let body = "{\"event\":\"delete\",\"uid\":\"a\"}";
+    for idp in ["one", "two"] {
+        let taken = send(&routes, Method::POST, &format!("/events?origin=f&idp={idp}"), body).await;
+        assert_eq!(taken.1["news"], 1, "{idp}");
+    }
+    assert_eq!(version(&ledger, "two", "a").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_a_file_is_tried_again_for_the_identity_provider_of_that_file() {
+    let (test, ledger, routes) = desk().await;
+    let body = "{\"event\":\"delete\",\"uid\":\"a\"";
+    send(&routes, Method::POST, "/events?origin=f&idp=two", body).await;
+    mend_letters(&test.store, br#"{"event":"delete","uid":"a"}"#).await;
+    let retried = send(&routes, Method::POST, "/dead-letters/1/retry", Body::empty()).await;
+    assert_eq!(retried, (StatusCode::OK, json!({"accepted": true, "news": true})));
+    assert_eq!(version(&ledger, "one", "a").await, None);
+    assert_eq!(version(&ledger, "two", "a").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_a_source_that_is_not_known_here_is_left_alone() {
+    let (_test, ledger, routes) = desk().await;
+    let letter = DeadLetter {
+        source: SourceId::new("elsewhere"),
+        message_id: "m".to_owned(),
+        reason: "foreign",
+        detail: String::new(),
+        body: br#"{"event":"delete","uid":"a","iss":"https://two.example"}"#.to_vec(),
+    };
+    ledger.bury(vec![letter]).await.expect("buried");
+    let (status, problem) = send(&routes, Method::POST, "/dead-letters/1/retry", Body::empty()).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert_eq!(version(&ledger, "two", "a").await, None, "that source may not speak for everybody");
+    assert_eq!(ledger.count_dead_letters().await.expect("readable"), 1);
 }
 
 #[tokio::test(start_paused = true)]
