@@ -18,17 +18,17 @@ pub(crate) const LEASE: Duration = Duration::from_mins(1);
 pub(crate) const AT_ONCE: Millis = Millis::new(1);
 
 store::statements! {
-    static DUE = both(
+    pub(super) static DUE = both(
         "select r.client_id from {rows $1: client_id text, due_by bigint} as r
          where exists (select 1 from deliveries d
            where d.client_id = r.client_id and d.state = 0 and d.head = 1 and d.due_at <= r.due_by)");
-    static CLAIM = both(concat!(
+    pub(super) static CLAIM = both(concat!(
         "update deliveries set owner = $3, fence = $4, due_at = $5 where id in (
            select id from deliveries where client_id = $1 and state = 0 and head = 1 and due_at <= $2
            order by due_at, id limit $6 {for_update_skip_locked})
          returning ", columns!("")));
     // A file has one owner: whatever was claimed before it started is claimed by nobody.
-    static RELEASE_ALL = both(
+    pub(super) static RELEASE_ALL = both(
         "update deliveries set owner = null, due_at = $1 where state = 0 and owner is not null");
 }
 

@@ -11,16 +11,16 @@ use utoipa::ToSchema;
 
 store::statements! {
     // Every condition is optional: null asks for nothing.
-    static LIST = both(concat!("select ", shown!(), " from deliveries
+    pub(super) static LIST = both(concat!("select ", shown!(), " from deliveries
          where id > $1 and client_id = coalesce($2, client_id) and state = coalesce($3, state)
            and created_at >= $4 and idp = coalesce($5, idp) and subject = coalesce($6, subject)
          order by id limit $7"));
-    static SHOW = both(concat!("select ", shown!(), " from deliveries where id = $1"));
-    static ATTEMPTS = both(
+    pub(super) static SHOW = both(concat!("select ", shown!(), " from deliveries where id = $1"));
+    pub(super) static ATTEMPTS = both(
         "select at, duration_ms, status, outcome, detail, answer from delivery_attempts where delivery = $1 order by id");
-    static BACKLOG = both(
+    pub(super) static BACKLOG = both(
         "select client_id, count(*), min(created_at) from deliveries where state = 0 group by client_id order by client_id");
-    static HEALTH = both("select client_id, failing_since from rp_health where failing_since is not null");
+    pub(super) static HEALTH = both("select client_id, failing_since from rp_health where failing_since is not null");
 }
 
 macro_rules! shown {

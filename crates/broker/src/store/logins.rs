@@ -11,22 +11,28 @@ use store::{Operation, StoreError, Tx};
 use utoipa::ToSchema;
 
 store::statements! {
-    static OF = both(
-        "select l.idp, l.subject, l.client_id from {rows $1: idp text, subject text} as r
-         join rp_logins l on l.idp = r.idp and l.subject = r.subject
-         order by l.first_at, l.client_id");
-    static REMEMBER = both(
+    // By the index, account by account, however little PostgreSQL knows of the table's size: it would plan a scan.
+    pub(super) static OF = per_engine {
+        sqlite:
+            "select l.idp, l.subject, l.client_id from {rows $1: idp text, subject text} as r
+             join rp_logins l on l.idp = r.idp and l.subject = r.subject
+             order by l.first_at, l.client_id",
+        postgres:
+            "select l.idp, l.subject, l.client_id from {rows $1: idp text, subject text} as r cross join lateral
+               (select * from rp_logins x where x.idp = r.idp and x.subject = r.subject limit 100000) as l
+             order by l.first_at, l.client_id",
+    };
+    pub(super) static REMEMBER = both(
         "insert into rp_logins (idp, subject, client_id, first_at, last_at)
          select r.idp, r.subject, r.client_id, r.first_at, r.last_at
          from {rows $1: idp text, subject text, client_id text, first_at bigint, last_at bigint} as r where true
          on conflict (idp, subject, client_id) do update set
            first_at = {least}(rp_logins.first_at, excluded.first_at),
            last_at = {greatest}(rp_logins.last_at, excluded.last_at)");
-    static FORGET = both(
-        "delete from rp_logins where (idp, subject) in
-           (select r.idp, r.subject from {rows $1: idp text, subject text} as r)");
-    static DISCONNECT = both("delete from rp_logins where idp = $1 and subject = $2 and client_id = $3");
-    static SHOW = both(
+    // One account at a time: a set would be planned as a scan of a table that PostgreSQL knows nothing of yet.
+    pub(super) static FORGET = both("delete from rp_logins where idp = $1 and subject = $2");
+    pub(super) static DISCONNECT = both("delete from rp_logins where idp = $1 and subject = $2 and client_id = $3");
+    pub(super) static SHOW = both(
         "select client_id, first_at, last_at from rp_logins where idp = $1 and subject = $2 order by first_at, client_id");
 }
 
@@ -110,10 +116,10 @@ pub(crate) async fn remember(tx: &mut Tx<'_>, logins: &[Remembered]) -> Result<(
 
 /// Forgets every login of deleted accounts.
 pub(crate) async fn forget(tx: &mut Tx<'_>, accounts: &BTreeSet<&AccountId>) -> Result<(), StoreError> {
-    if accounts.is_empty() {
-        return Ok(());
+    for account in accounts {
+        tx.execute(&FORGET, &[account.idp.as_str().into(), account.subject.as_str().into()]).await?;
     }
-    tx.execute(&FORGET, &[(&account_rows(accounts.iter().copied())).into()]).await.map(drop)
+    Ok(())
 }
 
 /// A login as it is remembered.

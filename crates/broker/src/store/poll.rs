@@ -11,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{Operation, StoreError, Tx};
 
 store::statements! {
-    static READ = both(concat!("select ", columns!(""), " from deliveries
+    pub(super) static READ = both(concat!("select ", columns!(""), " from deliveries
          where client_id = $1 and state = 0 and head = 1 order by due_at, id limit $2"));
-    static WHOSE = both(
+    pub(super) static WHOSE = both(
         "select d.id, d.idp, d.subject, d.jti, d.kind from {rows $2: jti text} as r
          join deliveries d on d.client_id = $1 and d.jti = r.jti and d.state = 0");
-    static END = both(
+    pub(super) static END = both(
         "update deliveries set state = r.state, head = 0, reason = r.reason, settled_at = $2, owner = null
          from {rows $1: id bigint, state smallint, reason text} as r
          where deliveries.id = r.id and deliveries.state = 0 returning deliveries.id");
-    static LOG = both(
+    pub(super) static LOG = both(
         "insert into delivery_attempts (delivery, at, duration_ms, outcome, detail)
          select r.id, $2, 0, r.outcome, r.reason from {rows $1: id bigint, outcome text, reason text} as r");
 }

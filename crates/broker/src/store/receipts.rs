@@ -12,15 +12,15 @@ use store::{Operation, StoreError, Tx};
 use utoipa::ToSchema;
 
 store::statements! {
-    static EXPECT = both(
+    pub(super) static EXPECT = both(
         "insert into deletion_receipts (account, client_id, jti, requested_at, state, settled_at, reason)
          select r.account, r.client_id, r.jti, $2, r.state, r.settled_at, r.reason
          from {rows $1: account text, client_id text, jti text, state smallint, settled_at bigint, reason text} as r
          where true on conflict do nothing");
-    static SETTLE = both(
-        "update deletion_receipts set state = r.state, settled_at = $2, reason = r.reason
-         from {rows $1: jti text, state smallint, reason text} as r where deletion_receipts.jti = r.jti");
-    static SHOW = both(
+    // One at a time: a set would be planned as a scan of a table that PostgreSQL knows nothing of yet.
+    pub(super) static SETTLE = both(
+        "update deletion_receipts set state = $2, settled_at = $3, reason = $4 where jti = $1");
+    pub(super) static SHOW = both(
         "select client_id, jti, requested_at, state, settled_at, reason from deletion_receipts where account = $1
          order by requested_at, client_id");
 }
@@ -61,17 +61,11 @@ pub(crate) async fn close(
     ended: impl Iterator<Item = (String, Terminal, Option<String>)>,
     now: Millis,
 ) -> Result<(), StoreError> {
-    #[derive(Serialize)]
-    struct Row {
-        jti: String,
-        state: i64,
-        reason: Option<String>,
+    for (jti, how, reason) in ended {
+        let row = [(&jti).into(), how.code().into(), now.into(), reason.as_ref().into()];
+        tx.execute(&SETTLE, &row).await?;
     }
-    let rows: Vec<Row> = ended.map(|(jti, how, reason)| Row { jti, state: how.code(), reason }).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    tx.execute(&SETTLE, &[(&json(rows)).into(), now.into()]).await.map(drop)
+    Ok(())
 }
 
 /// What one relying party was told of a deletion, and what it answered.

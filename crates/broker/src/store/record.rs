@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{StoreError, Tx};
 
 store::statements! {
-    static INSERT = both(
+    pub(super) static INSERT = both(
         "insert into deliveries (client_id, idp, subject, version, part, kind, event_type, payload, jti, txn, iat,
            event_at, created_at, state, head, due_at, owner, fence, failures, reason, settled_at)
          select r.client_id, r.idp, r.subject, r.version, r.part, r.kind, r.event_type, r.payload, r.jti, r.txn, r.iat,
@@ -21,27 +21,27 @@ store::statements! {
            event_type text, payload text, jti text, txn text, iat bigint, event_at bigint, created_at bigint,
            state smallint, head smallint, due_at bigint, owner text, fence bigint, reason text, settled_at bigint} as r
          where true returning id, jti");
-    static BUSY = both(
+    pub(super) static BUSY = both(
         "select r.at from {rows $1: at bigint, client_id text, idp text, subject text} as r
          where exists (select 1 from deliveries d
            where d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0)");
     // A deletion makes void what else was to be told of the account; what was not is told after it.
-    static VOID = both(
+    pub(super) static VOID = both(
         "update deliveries set state = 4, reason = 'overtaken by the deletion', settled_at = $2, head = 0
          from {rows $1: client_id text, idp text, subject text} as r
          where deliveries.client_id = r.client_id and deliveries.idp = r.idp and deliveries.subject = r.subject
            and deliveries.state = 0
            and deliveries.kind in ('profile_change', 'primary_email_change', 'subscription_change', 'login')");
-    static STEP_BACK = both(
+    pub(super) static STEP_BACK = both(
         "update deliveries set head = 0 from {rows $1: client_id text, idp text, subject text} as r
          where deliveries.client_id = r.client_id and deliveries.idp = r.idp and deliveries.subject = r.subject
            and deliveries.state = 0 and deliveries.head = 1");
-    static UNCLAIMED = both(
+    pub(super) static UNCLAIMED = both(
         "select d.id, d.client_id, d.idp, d.subject, d.event_type, d.payload
          from {rows $1: client_id text, idp text, subject text} as r
          join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
          where d.owner is null order by d.id");
-    static TAKE_IN = both(
+    pub(super) static TAKE_IN = both(
         "update deliveries set state = 4, reason = 'told together with a later one', settled_at = $2, head = 0
          from {rows $1: id bigint} as r where deliveries.id = r.id and deliveries.state = 0");
     pub(crate) static PROMOTE = both(

@@ -16,22 +16,18 @@ use uuid::Uuid;
 pub(crate) const CHUNK: i64 = 500;
 
 store::statements! {
-    static WHOSE = both("select id, client_id, idp, subject, jti from deliveries where id = $1");
-    static WHOSE_ALL = both(
+    pub(super) static WHOSE = both("select id, client_id, idp, subject, jti from deliveries where id = $1");
+    pub(super) static WHOSE_ALL = both(
         "select id, client_id, idp, subject, jti from deliveries
          where id > $1 and client_id = $2 and created_at >= $3 and state in (2, 3, 4) and state = coalesce($4, state)
            and payload <> '' order by id limit $5");
     // It keeps its `jti`, `iat` and payload: the relying party can tell that it had it.
-    static AGAIN = both(
+    pub(super) static AGAIN = both(
         "update deliveries set state = 0, head = 0, due_at = $2, owner = null, fence = 0, failures = 0, reason = null,
-           settled_at = null
-         from {rows $1: id bigint} as r where deliveries.id = r.id and deliveries.state <> 0");
-    static HURRY = both(
-        "update deliveries set due_at = $2 from {rows $1: id bigint} as r
-         where deliveries.id = r.id and deliveries.state = 0 and deliveries.owner is null");
-    static REOPEN = both(
-        "update deletion_receipts set state = 0, settled_at = null, reason = null
-         from {rows $1: jti text} as r where deletion_receipts.jti = r.jti");
+           settled_at = null where id = $1 and state <> 0");
+    pub(super) static HURRY = both("update deliveries set due_at = $2 where id = $1 and state = 0 and owner is null");
+    pub(super) static REOPEN = both(
+        "update deletion_receipts set state = 0, settled_at = null, reason = null where jti = $1");
 }
 
 struct Target {
@@ -51,11 +47,14 @@ fn target(row: &Row<'_>) -> Result<Target, StoreError> {
 
 /// Makes ended deliveries pending again, at the end of their lines' order by number; pending ones are due at once.
 async fn send_again(tx: &mut Tx<'_>, targets: &[Target], now: Millis) -> Result<(), StoreError> {
-    let ids = super::json(targets.iter().map(|it| json!({ "id": it.id })));
-    let tokens = super::json(targets.iter().map(|it| json!({ "jti": it.jti })));
-    tx.execute(&HURRY, &[(&ids).into(), now.into()]).await?;
-    tx.execute(&AGAIN, &[(&ids).into(), now.into()]).await?;
-    tx.execute(&REOPEN, &[(&tokens).into()]).await?;
+    for target in targets {
+        let row = [target.id.into(), now.into()];
+        // Pending ones are due at once; a second time is not needed for those that are pending now.
+        tx.execute(&HURRY, &row).await?;
+        if tx.execute(&AGAIN, &row).await? == 1 {
+            tx.execute(&REOPEN, &[(&target.jti).into()]).await?;
+        }
+    }
     let lines: BTreeSet<&Line> = targets.iter().map(|it| &it.line).collect();
     promote(tx, &lines).await.map(drop)
 }

@@ -32,20 +32,20 @@ store::statements! {
     };
     // Heads that nobody has tried since long, oldest first; what they held back comes with the next chunk. A claimed row
     // is due in the future. What is about the stream itself (due at 1) is left alone.
-    static PENDING = both(
+    pub(super) static PENDING = both(
         "select id, client_id, idp, subject, jti, kind from deliveries
          where client_id = $1 and state = 0 and head = 1 and due_at > 1 and due_at < $2
          order by due_at, id limit $3");
     // A deletion is not among those that a bound drops.
-    static PENDING_CHANGES = both(
+    pub(super) static PENDING_CHANGES = both(
         "select id, client_id, idp, subject, jti, kind from deliveries
          where client_id = $1 and state = 0 and head = 1 and due_at > 1 and due_at < $2 and kind <> 'delete'
          order by due_at, id limit $3");
-    static HOW_MANY = both("select count(*) from deliveries where client_id = $1 and state = 0");
-    static STRANGERS = both(
+    pub(super) static HOW_MANY = both("select count(*) from deliveries where client_id = $1 and state = 0");
+    pub(super) static STRANGERS = both(
         "select distinct d.client_id from deliveries d where d.state = 0
            and not exists (select 1 from relying_parties p where p.client_id = d.client_id) limit $1");
-    static END = both(
+    pub(super) static END = both(
         "update deliveries set state = $2, head = 0, reason = $3, settled_at = $4
          from {rows $1: id bigint} as r
          where deliveries.id = r.id and deliveries.state = 0 returning deliveries.id");

@@ -6,7 +6,7 @@ use account::{AccountId, IdpId, Millis, Subject};
 use store::{PointRead, Row, Rows, Sql, StoreError, Value};
 
 store::statements! {
-    static IS_THERE = both("select fence from deliveries where id = $1 and jti = $2");
+    pub(super) static IS_THERE = both("select fence from deliveries where id = $1 and jti = $2");
 }
 
 /// Whom a delivery is about.

@@ -19,7 +19,7 @@ pub static MIGRATIONS: &[Migration] = &[
             failing_since bigint             -- ms; null while it takes what it gets
         );
         create table rp_tokens (
-            hash char(64) primary key,       -- keyed
+            hash varchar(64) primary key,       -- keyed
             client_id varchar(64) not null,
             scopes varchar(100) not null,
             created_at bigint not null,
@@ -100,7 +100,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration::both(
         "broker 0004 deletion receipts",
         "create table deletion_receipts (
-            account char(64) not null,       -- a keyed hash: the account itself is forgotten
+            account varchar(64) not null,       -- a keyed hash: the account itself is forgotten
             client_id varchar(64) not null,
             jti varchar(36) not null,
             requested_at bigint not null,

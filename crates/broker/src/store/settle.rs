@@ -14,30 +14,30 @@ use store::{Operation, StoreError, Tx};
 
 store::statements! {
     // The outcome of a claim that is no longer ours changes nothing.
-    static END = both(
+    pub(super) static END = both(
         "update deliveries set state = r.state, head = 0, failures = r.failures, reason = r.reason, settled_at = $2,
            owner = null
          from {rows $1: id bigint, fence bigint, state smallint, failures integer, reason text} as r
          where deliveries.id = r.id and deliveries.fence = r.fence and deliveries.state = 0
          returning deliveries.id");
-    static PUT_OFF = both(
+    pub(super) static PUT_OFF = both(
         "update deliveries set due_at = r.due_at, failures = r.failures, reason = r.reason, owner = null
          from {rows $1: id bigint, fence bigint, due_at bigint, failures integer, reason text} as r
          where deliveries.id = r.id and deliveries.fence = r.fence and deliveries.state = 0");
-    static LOG = both(
+    pub(super) static LOG = both(
         "insert into delivery_attempts (delivery, at, duration_ms, status, outcome, detail, answer)
          select r.delivery, r.at, r.duration_ms, r.status, r.outcome, r.detail, r.answer
          from {rows $1: delivery bigint, at bigint, duration_ms bigint, status integer, outcome text, detail text,
            answer text} as r");
-    static TAKES = both(
+    pub(super) static TAKES = both(
         "update rp_health set failing_since = null from {rows $1: client_id text} as r
          where rp_health.client_id = r.client_id and rp_health.failing_since is not null");
-    static FAILS = both(
+    pub(super) static FAILS = both(
         "insert into rp_health (client_id, failing_since)
          select r.client_id, $2 from {rows $1: client_id text} as r where true
          on conflict (client_id) do update set failing_since = excluded.failing_since
          where rp_health.failing_since is null");
-    static FAILING_TOO_LONG = both(
+    pub(super) static FAILING_TOO_LONG = both(
         "select h.client_id from {rows $1: client_id text} as r join rp_health h on h.client_id = r.client_id
          where h.failing_since < $2");
 }

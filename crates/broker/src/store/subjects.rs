@@ -9,14 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{Operation, StoreError, Tx};
 
 store::statements! {
-    static UNSUBSCRIBED = both(
-        "select u.idp, u.subject, u.client_id from {rows $1: idp text, subject text} as r
-         join unsubscribed_subjects u on u.idp = r.idp and u.subject = r.subject where u.effective_at <= $2");
-    static REMOVE = both(
+    pub(super) static UNSUBSCRIBED = per_engine {
+        sqlite:
+            "select u.idp, u.subject, u.client_id from {rows $1: idp text, subject text} as r
+             join unsubscribed_subjects u on u.idp = r.idp and u.subject = r.subject where u.effective_at <= $2",
+        postgres:
+            "select u.idp, u.subject, u.client_id from {rows $1: idp text, subject text} as r cross join lateral
+               (select * from unsubscribed_subjects x where x.idp = r.idp and x.subject = r.subject
+                  and x.effective_at <= $2 limit 100000) as u",
+    };
+    pub(super) static REMOVE = both(
         "insert into unsubscribed_subjects (client_id, idp, subject, effective_at) values ($1, $2, $3, $4)
          on conflict (idp, subject, client_id) do nothing");
-    static ADD = both("delete from unsubscribed_subjects where client_id = $1 and idp = $2 and subject = $3");
-    static FORGET = both("delete from unsubscribed_subjects where client_id = $1");
+    pub(super) static ADD = both("delete from unsubscribed_subjects where client_id = $1 and idp = $2 and subject = $3");
+    pub(super) static FORGET = both("delete from unsubscribed_subjects where client_id = $1");
 }
 
 pub(crate) async fn unsubscribed(

@@ -1,8 +1,10 @@
 //! The operations, on both engines.
-use super::*;
-use crate::MIGRATIONS as OWN;
 
-const TABLES: &[&[store::Migration]] = &[ledger::MIGRATIONS, OWN];
+mod planning;
+
+use super::*;
+
+const TABLES: &[&[store::Migration]] = &[ledger::MIGRATIONS, MIGRATIONS];
 
 #[tokio::test]
 async fn every_statement_is_taken_by_both_engines() {

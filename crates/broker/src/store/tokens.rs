@@ -6,10 +6,10 @@ use account::Millis;
 use store::{Operation, PointRead, Rows, Sql, StoreError, Tx, Value};
 
 store::statements! {
-    static FIND = both("select client_id, scopes, expires_at from rp_tokens where hash = $1");
-    static ADD = both(
+    pub(super) static FIND = both("select client_id, scopes, expires_at from rp_tokens where hash = $1");
+    pub(super) static ADD = both(
         "insert into rp_tokens (hash, client_id, scopes, created_at, expires_at) values ($1, $2, $3, $4, $5)");
-    static REVOKE = both("delete from rp_tokens where client_id = $1");
+    pub(super) static REVOKE = both("delete from rp_tokens where client_id = $1");
 }
 
 /// A token, as it is kept.

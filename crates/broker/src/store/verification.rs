@@ -10,7 +10,7 @@ use std::time::Duration;
 use store::{Operation, StoreError, Tx};
 
 store::statements! {
-    static LAST = both(
+    pub(super) static LAST = both(
         "select created_at from deliveries where idp = '' and subject = $1 and event_type = $2
          order by version desc limit 1");
 }
