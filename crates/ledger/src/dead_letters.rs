@@ -13,8 +13,9 @@ store::statements! {
     static BURY = both(
         "insert into dead_letters (source, message_id, reason, detail, body, received_at) values ($1, $2, $3, $4, $5, $6)
          on conflict (source, message_id) do nothing");
+    // The messages' beginnings (4 KiB): a thousand whole ones would be hundreds of megabytes.
     static LIST = both(
-        "select id, source, message_id, reason, detail, body, received_at from dead_letters
+        "select id, source, message_id, reason, detail, substr(body, 1, 4096), received_at from dead_letters
          where id > $1 order by id limit $2");
     static SHOW = both(
         "select id, source, message_id, reason, detail, body, received_at from dead_letters where id = $1");
@@ -50,12 +51,12 @@ pub struct KeptLetter {
     pub reason: String,
     /// Why, for people.
     pub detail: String,
-    /// The message: as text where it is UTF-8, what is not being replaced.
+    /// The message: as text where it is UTF-8, what is not being replaced. In a list its beginning, at most 4 KiB.
     pub body: String,
     /// Milliseconds since the epoch.
     #[schema(value_type = i64)]
     pub received_at: Millis,
-    /// The message as it came.
+    /// The message as it came; in a list its beginning.
     #[serde(skip)]
     pub raw: Vec<u8>,
 }
@@ -74,7 +75,7 @@ impl Ledger {
         Ok(self.store.run(Bury { letters, now: self.store.clock().now() }).await?)
     }
 
-    /// Dead letters with a number above `after`, oldest first.
+    /// Dead letters with a number above `after`, oldest first; of their messages the beginnings.
     pub async fn dead_letters(&self, after: i64, limit: i64) -> Result<Vec<KeptLetter>, StoreError> {
         self.store.scan(List { after, limit }).await
     }

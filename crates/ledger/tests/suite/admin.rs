@@ -339,6 +339,22 @@ async fn no_dead_letter_is_taken_for_another() {
     }
 }
 
+/// A thousand of the largest messages must not have to fit into memory for a list of them.
+#[tokio::test]
+async fn a_list_of_dead_letters_has_the_beginnings_of_their_messages() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        let body = vec![b'x'; 256 * 1024];
+        bury(&ledger, "long", &body).await;
+        bury(&ledger, "short", b"short").await;
+        let listed = ledger.dead_letters(0, 100).await.expect("read");
+        assert_eq!(listed[0].raw, body[..4096]);
+        assert_eq!(listed[1].raw, b"short");
+        let shown = ledger.dead_letter(listed[0].id).await.expect("read").expect("kept");
+        assert_eq!(shown.raw, body);
+    }
+}
+
 #[tokio::test]
 async fn what_is_outstanding_is_shown_by_capability() {
     use futures::FutureExt;
