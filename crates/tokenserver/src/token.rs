@@ -10,6 +10,7 @@ use crate::{Secret, json};
 use aws_lc_rs::{hkdf, hmac, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 pub use hashed::{HashedIds, Hasher};
+use std::cell::RefCell;
 
 const SIGNING_INFO: &[u8] = b"services.mozilla.com/tokenlib/v1/signing";
 const DERIVE_INFO: &[u8] = b"services.mozilla.com/tokenlib/v1/derive/";
@@ -49,12 +50,34 @@ pub struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salt([u8; 6]);
 
+thread_local! {
+    static SALTS: RefCell<Salts> = const { RefCell::new(Salts { drawn: [0; 3 * Salts::AT_ONCE], left: 0 }) };
+}
+
+/// Random bytes for some salts to come: asking for three at a time costs as much as for hundreds. Salts are no
+/// secret, each stands in its token.
+struct Salts {
+    drawn: [u8; 3 * Salts::AT_ONCE],
+    left: usize,
+}
+
+impl Salts {
+    const AT_ONCE: usize = 128;
+
+    fn next(&mut self) -> Option<[u8; 3]> {
+        if self.left == 0 {
+            rand::fill(&mut self.drawn).ok()?;
+            self.left = Self::AT_ONCE;
+        }
+        self.left -= 1;
+        self.drawn.as_chunks().0.get(self.left).copied()
+    }
+}
+
 impl Salt {
     /// A fresh one. `None` when the system has no randomness to give.
     pub fn random() -> Option<Self> {
-        let mut bytes = [0; 3];
-        rand::fill(&mut bytes).ok()?;
-        Some(Self::from_bytes(bytes))
+        SALTS.with_borrow_mut(Salts::next).map(Self::from_bytes)
     }
 
     /// The salt that stands for these three bytes.
