@@ -1,10 +1,14 @@
 //! The broker as a whole: events go in through the ledger, a real receiver on a real socket gets what comes out.
 
+mod api;
 mod crash;
 mod delivering;
 mod failing;
 mod isolation;
+mod operating;
+mod polling;
 mod receiver;
+mod streaming;
 
 use crate::capability::Inner;
 use crate::store::list::{Filter, ListDeliveries};

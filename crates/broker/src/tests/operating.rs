@@ -1,0 +1,231 @@
+//! What operators see and mend.
+
+use super::receiver::{Answer, Receiver};
+use super::*;
+use crate::worker::sweep;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_relying_party_is_added_shown_changed_and_removed_and_its_secrets_are_not_shown() {
+    for house in House::on_each_engine().await {
+        let new = json!({
+            "client_id": "AAAA",
+            "config": { "name": "A", "webhook": "https://a.example/", "format": "push", "capabilities": ["x"] },
+            "secrets": { "authorization": "Bearer s3cret", "headers": { "x-key": "s3cret" } },
+        });
+        let added = house.ask("POST /rps", Some(new.clone())).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{}", added.body);
+        assert!(!added.body.contains("s3cret"));
+        let again = house.ask("POST /rps", Some(new)).await;
+        assert_eq!(again.problem(), "409 the relying party aaaa is there already; update it instead");
+        let change = json!({ "config": { "name": "B", "rate": 5, "capabilities": null }, "secrets": { "headers": null } });
+        let changed = house.ask("PATCH /rps/aaaa", Some(change)).await.json();
+        assert_eq!(changed["config"]["name"], "B");
+        assert_eq!((&changed["config"]["rate"], changed["config"].get("capabilities")), (&json!(5), None));
+        assert_eq!(changed["secrets"], json!({ "authorization": true, "headers": [], "webhook": 0 }));
+        let shown = house.ask("GET /rps/aaaa", None).await;
+        assert_eq!(shown.json()["status"], "enabled");
+        assert!(!shown.body.contains("s3cret"));
+        assert_eq!(house.ask("GET /rps", None).await.json().as_array().expect("a list").len(), 1);
+        assert_eq!(house.ask("DELETE /rps/aaaa", None).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(house.ask("DELETE /rps/aaaa", None).await.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_told_plainly_and_changes_nothing() {
+    let house = House::new().await;
+    let add = async |config: Value, secrets: Value| {
+        let new = json!({ "client_id": "aaaa", "config": config, "secrets": secrets });
+        house.ask("POST /rps", Some(new)).await.problem()
+    };
+    let plain = json!({});
+    assert_eq!(
+        add(json!({ "webhook": "http://a.example/" }), plain.clone()).await,
+        "400 the webhook is plain http; that is for private addresses, which must be allowed"
+    );
+    assert!(add(json!({ "webhok": "x" }), plain.clone()).await.contains("unknown field `webhok`"));
+    assert!(add(json!({ "events": ["delete"] }), plain.clone()).await.contains("no event type known here"));
+    assert!(add(json!({ "format": "pigeon" }), plain.clone()).await.starts_with("400 "));
+    assert!(add(json!({ "capabilities": vec!["x"; 1_001] }), plain.clone()).await.starts_with("400 "));
+    assert!(
+        add(json!({ "stream": { "id": "x", "events_requested": [], "created_at": 0 } }), plain.clone())
+            .await
+            .starts_with("400 ")
+    );
+    assert!(add(json!({}), json!({ "headers": { "host": "x" } })).await.starts_with("400 "));
+    let odd = house.ask("POST /rps", Some(json!({ "client_id": "a b" }))).await;
+    assert!(odd.problem().starts_with("400 "), "{}", odd.body);
+    for (path, body) in [
+        ("PATCH /rps/aaaa", Some(json!({ "config": {} }))),
+        ("POST /rps/aaaa/pause", None),
+        ("POST /rps/aaaa/disable", Some(json!({ "reason": "x" }))),
+        ("POST /rps/aaaa/tokens", Some(json!({}))),
+        ("GET /deliveries/7", None),
+        ("POST /deliveries/7/retry", None),
+    ] {
+        assert_eq!(house.ask(path, body).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert!(house.ask("GET /deliveries?state=odd", None).await.problem().starts_with("400 "));
+    assert!(house.ask("GET /deliveries?rp=a%20b", None).await.problem().starts_with("400 "));
+    assert_eq!(house.ask("GET /rps", None).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn a_paused_relying_party_is_told_in_order_when_it_is_resumed() {
+    for house in House::on_each_engine().await {
+        let receiver = Receiver::start().await;
+        house.add("aaaa", &receiver, |_, _| ()).await;
+        house.logs_in("u1", "aaaa").await;
+        assert_eq!(house.ask("POST /rps/aaaa/pause", None).await.json()["status"], "paused");
+        house.happens("u1", 900, Change::PasswordChange).await;
+        house.happens("u1", 901, Change::Disable).await;
+        house.deliver().await;
+        assert!(receiver.got().is_empty());
+        assert!(house.ask("POST /rps/aaaa/enable", None).await.problem().starts_with("409 "));
+        assert_eq!(house.ask("POST /rps/aaaa/resume", None).await.json()["status"], "enabled");
+        house.deliver().await;
+        assert_eq!(receiver.heard(), ["u1 password-change", "u1 profile-change"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_for_a_paused_one_is_bounded_and_deletions_are_not_dropped() {
+    let house = House::new().await;
+    let receiver = Receiver::start().await;
+    house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+    house.ask("POST /rps/aaaa/pause", None).await;
+    house.happens("u1", 900, Change::PasswordChange).await;
+    house.happens("u2", 900, Change::Delete { reason: None }).await;
+    house.clock.advance(Duration::from_hours(24 * 31));
+    while sweep(Arc::clone(house.inner())).await == work::Tick::More {}
+    assert_eq!(
+        house.shown().await,
+        ["aaaa u1 password-change discarded 0 (held too long while paused)", "aaaa u2 delete-user pending 0"]
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_taken_is_replayed_as_the_same_tokens_in_their_order() {
+    for house in House::on_each_engine().await {
+        let receiver = Receiver::answering(Answer::Status(410)).await;
+        house.add("aaaa", &receiver, |config, _| config.retry = RetryPolicy { delays_seconds: vec![] }).await;
+        house.logs_in("u1", "aaaa").await;
+        house.happens("u1", 900, Change::PasswordChange).await;
+        house.deliver().await;
+        house.happens("u1", 901, Change::Disable).await;
+        house.happens("u1", 902, Change::Delete { reason: None }).await;
+        let first = receiver.got()[0].jti();
+        receiver.answers(Answer::Status(200));
+        assert_eq!(house.ask("POST /rps/aaaa/enable", None).await.json()["status"], "enabled");
+        let replay = json!({ "rp": "aaaa", "since": 0 });
+        assert_eq!(house.ask("POST /deliveries/replay", Some(replay.clone())).await.json()["deliveries"], 3);
+        house.deliver().await;
+        assert_eq!(receiver.heard()[1..], ["u1 password-change", "u1 profile-change", "u1 delete-user"]);
+        assert_eq!(receiver.got()[1].jti(), first);
+        let receipts = house.ask("GET /accounts/main/u1/deletion-receipts", None).await.json();
+        assert_eq!(receipts[0]["state"], "delivered");
+        assert_eq!(house.ask("POST /deliveries/replay", Some(replay)).await.json()["deliveries"], 0);
+        assert_eq!(house.ask("POST /deliveries/1/retry", None).await.json()["deliveries"], 1);
+        house.deliver().await;
+        assert_eq!(receiver.got()[4].jti(), first);
+    }
+}
+
+#[tokio::test]
+async fn a_retried_one_that_waits_goes_at_once() {
+    let house = House::new().await;
+    let receiver = Receiver::start().await;
+    receiver.answers_next([Answer::Status(404)]);
+    house.add("aaaa", &receiver, |_, _| ()).await;
+    house.logs_in("u1", "aaaa").await;
+    house.happens("u1", 900, Change::PasswordChange).await;
+    house.deliver().await;
+    house.ask("POST /deliveries/1/retry", None).await;
+    house.deliver().await;
+    assert_eq!(house.shown().await, ["aaaa u1 password-change delivered 1"]);
+    let shown = house.ask("GET /deliveries/1", None).await.json();
+    assert_eq!(shown["attempts"].as_array().expect("a list").len(), 2);
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_by_what_is_asked_for() {
+    let house = House::new().await;
+    let receiver = Receiver::start().await;
+    house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+    house.add("bbbb", &receiver, |config, _| config.resource_server = true).await;
+    house.happens("u1", 900, Change::PasswordChange).await;
+    house.happens("u2", 901, Change::PasswordChange).await;
+    let count = async |query: &str| {
+        house.ask(&format!("GET /deliveries?{query}"), None).await.json().as_array().expect("a list").len()
+    };
+    assert_eq!(count("").await, 4);
+    assert_eq!(count("rp=AAAA").await, 2);
+    assert_eq!(count("subject=u1&idp=main").await, 2);
+    assert_eq!(count("rp=bbbb&subject=u1").await, 1);
+    assert_eq!(count("state=delivered").await, 0);
+    assert_eq!(count("state=pending&limit=3").await, 3);
+    assert_eq!(count("after=3").await, 1);
+    assert_eq!(count(&format!("since={}", house.clock.now().get() + 1)).await, 0);
+}
+
+#[tokio::test]
+async fn an_account_that_disconnects_is_told_of_no_more() {
+    for house in House::on_each_engine().await {
+        let receiver = Receiver::start().await;
+        house.add("aaaa", &receiver, |_, _| ()).await;
+        house.logs_in("u1", "aaaa").await;
+        let logins = house.ask("GET /accounts/main/u1/logins", None).await.json();
+        assert_eq!(logins[0]["client_id"], "aaaa");
+        assert_eq!(
+            house.ask("DELETE /accounts/main/u1/logins/AAAA", None).await.status,
+            StatusCode::NO_CONTENT
+        );
+        assert_eq!(
+            house.ask("DELETE /accounts/main/u1/logins/aaaa", None).await.status,
+            StatusCode::NOT_FOUND
+        );
+        house.happens("u1", 900, Change::PasswordChange).await;
+        house.deliver().await;
+        assert!(receiver.got().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_keys_are_published_and_rotated() {
+    let house = House::new().await;
+    let published = house.receiver_asks("", "GET /.well-known/jwks.json", None).await;
+    assert_eq!(published.headers["content-type"], "application/jwk-set+json");
+    assert!(published.headers["cache-control"].to_str().expect("ASCII").contains("max-age=300"));
+    assert_eq!(published.json()["keys"].as_array().expect("keys").len(), 6);
+    assert!(!published.body.contains("\"d\""), "no private half");
+    let rotated = house.ask("POST /keys/rotate", Some(json!({ "algorithm": "ES256" }))).await.json();
+    let states: Vec<_> = rotated
+        .as_array()
+        .expect("keys")
+        .iter()
+        .filter(|key| key["algorithm"] == "ES256")
+        .map(|key| key["state"].as_str().expect("a text").to_owned())
+        .collect();
+    assert_eq!(states.len(), 3);
+    for state in ["next", "current", "retired"] {
+        assert!(states.iter().any(|it| it == state), "{states:?}");
+    }
+    assert!(
+        house
+            .ask("POST /keys/rotate", Some(json!({ "algorithm": "HS256" })))
+            .await
+            .problem()
+            .starts_with("400 ")
+    );
+}
+
+#[tokio::test]
+async fn before_the_keys_are_known_nobody_is_told_that_there_are_none() {
+    let test = sqlite(TABLES).await;
+    let house = House::on(test.store.clone(), test.clock.clone(), &RootKey::generate());
+    let published = house.receiver_asks("", "GET /.well-known/jwks.json", None).await;
+    assert_eq!(published.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(published.headers.contains_key("retry-after"));
+}
