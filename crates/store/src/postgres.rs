@@ -9,11 +9,11 @@ pub(crate) use listen::STATEMENTS;
 
 use crate::signal::Signals;
 use crate::{Clock, Operation, PointRead, Settings, StoreError, Tx};
-use deadpool_postgres::{ClientWrapper, Object, Pool};
+use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
 use futures::FutureExt;
 use shared::Shared;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 
@@ -125,10 +125,11 @@ impl Postgres {
 
     /// Passes signals between processes and follows the server's clock, until `stop`.
     pub(crate) async fn background(&self, clock: &Clock, signals: &Signals, stop: CancellationToken) {
-        let work = futures::future::join3(
+        let work = futures::future::join4(
             listen::pass_on(&self.pool, signals),
             listen::receive(&self.listen, signals),
             listen::follow_clock(&self.shared, clock),
+            listen::gauge_pool(&self.pool),
         );
         stop.run_until_cancelled(work).await;
     }
@@ -161,7 +162,13 @@ struct Borrowed(Option<Object>);
 
 impl Borrowed {
     async fn from_pool(pool: &Pool) -> Result<Self, StoreError> {
-        Ok(Self(Some(pool.get().await?)))
+        let began = Instant::now();
+        let client = pool.get().await;
+        metrics::histogram!("storage.get_pool").record(began.elapsed());
+        if let Err(PoolError::Timeout(_)) = client {
+            metrics::counter!("storage.pool.timeout").increment(1);
+        }
+        Ok(Self(Some(client?)))
     }
 
     fn get(&self) -> &ClientWrapper {

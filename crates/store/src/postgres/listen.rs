@@ -14,6 +14,9 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 /// … and worth a warning from here.
 const CLOCK_WARNING_MS: i64 = 1_000;
 
+/// The pool is looked at this often.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Passes signals on to other processes: one task, after the commits, many at once.
 pub(super) async fn pass_on(pool: &Pool, signals: &Signals) {
     loop {
@@ -89,6 +92,21 @@ pub(super) async fn follow_clock(shared: &Shared, clock: &Clock) {
             }
         }
         tokio::time::sleep(CLOCK_INTERVAL).await;
+    }
+}
+
+/// Says every ten seconds how many of the pool's connections are at work and how many wait for some.
+pub(super) async fn gauge_pool(pool: &Pool) {
+    let (active, idle) = (
+        metrics::gauge!("storage.pool.connections.active"),
+        metrics::gauge!("storage.pool.connections.idle"),
+    );
+    loop {
+        let status = pool.status();
+        let count = |connections: usize| f64::from(u32::try_from(connections).unwrap_or(u32::MAX));
+        idle.set(count(status.available));
+        active.set(count(status.size.saturating_sub(status.available)));
+        tokio::time::sleep(GAUGE_INTERVAL).await;
     }
 }
 

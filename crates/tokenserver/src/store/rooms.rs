@@ -2,6 +2,7 @@ use super::Placement;
 use crate::rules::{self, Home, Room};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Instant;
 use store::{Row, StoreError, Tx};
 
 /// How often full nodes are asked to open a part of their capacity before a user is turned away.
@@ -80,10 +81,12 @@ impl<'a> Rooms<'a> {
 
     /// Takes a place on the node that is next: its id and URL. `None` when there is none anywhere.
     pub(super) async fn take(&mut self, tx: &mut Tx<'_>) -> Result<Option<(i64, String)>, StoreError> {
+        let began = Instant::now();
         let chosen = match self.placement.only_node {
             Some(id) => self.only(tx, id).await?,
             None => self.least_loaded(tx).await?,
         };
+        metrics::histogram!("storage.get_best_node").record(began.elapsed());
         if let Some((id, _)) = &chosen {
             self.arrive(*id);
         }
@@ -143,7 +146,10 @@ impl<'a> Rooms<'a> {
     /// Writes the counters: the transaction's last statement.
     pub(super) async fn count(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let places = if self.placement.only_node.is_some() { Places::Stay } else { Places::Move };
-        count(tx, std::mem::take(&mut self.moved), places).await
+        let began = Instant::now();
+        let counted = count(tx, std::mem::take(&mut self.moved), places).await;
+        metrics::histogram!("storage.add_user_to_node").record(began.elapsed());
+        counted
     }
 }
 
