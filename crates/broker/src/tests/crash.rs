@@ -75,6 +75,7 @@ impl Dice {
 }
 
 struct Run {
+    /// The test that the processes run once more: one that is not ignored.
     test: &'static str,
     engine: Engine,
     processes: usize,
@@ -191,23 +192,12 @@ async fn two_killed_workers_lose_nothing_on_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: `./test --soak`"]
 async fn a_worker_killed_twenty_times_loses_nothing_on_sqlite() {
-    killed_again_and_again(run(
-        "a_worker_killed_twenty_times_loses_nothing_on_sqlite",
-        Engine::Sqlite,
-        1,
-        LONG,
-    ))
-    .await;
+    killed_again_and_again(run("a_killed_worker_loses_nothing_on_sqlite", Engine::Sqlite, 1, LONG)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: `./test --soak`"]
 async fn two_workers_killed_twenty_times_lose_nothing_on_postgresql() {
-    killed_again_and_again(run(
-        "two_workers_killed_twenty_times_lose_nothing_on_postgresql",
-        Engine::Postgres,
-        2,
-        LONG,
-    ))
-    .await;
+    killed_again_and_again(run("two_killed_workers_lose_nothing_on_postgresql", Engine::Postgres, 2, LONG))
+        .await;
 }
