@@ -3,7 +3,7 @@
 use crate::admin;
 use crate::consequence::CarryIntoRows;
 use crate::exchange::Tokenserver;
-use crate::http::public_routes;
+use crate::http::{nothing_else, public_routes};
 use crate::rules::NodeUrl;
 use crate::store::{AddNode, MIGRATIONS, NodeChange};
 use idp::Idps;
@@ -25,7 +25,7 @@ pub fn capability(store: &Store, idps: Idps, serving: Option<Arc<Tokenserver>>) 
     let workers = serving.as_ref().and_then(first_node).into_iter().collect();
     Capability {
         name: CAPABILITY,
-        public: serving.map(public_routes).unwrap_or_default(),
+        public: serving.map_or_else(|| nothing_else(store.clock().clone()), public_routes),
         admin: admin::routes(store.clone()),
         migrations: MIGRATIONS,
         consequence: Some(Arc::new(consequence)),

@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
+use store::Clock;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,8 +31,13 @@ pub(crate) fn public_routes(tokenserver: Arc<Tokenserver>) -> OpenApiRouter {
     OpenApiRouter::with_openapi(Described::openapi())
         .route("/1.0/{application}/{version}", any(exchange))
         .merge(health::routes())
-        .fallback(nothing_here)
+        .merge(nothing_else(tokenserver.store.clock().clone()).with_state(()))
         .with_state(tokenserver)
+}
+
+/// What is said where there is no route; on a node that exchanges nothing, it is all that is said.
+pub(crate) fn nothing_else(clock: Clock) -> OpenApiRouter {
+    OpenApiRouter::new().fallback(nothing_here).with_state(clock)
 }
 
 async fn exchange(State(server): State<Arc<Tokenserver>>, service: Service, request: Request) -> Response {
@@ -72,9 +78,9 @@ async fn answer(
 }
 
 /// Under `/1.0/` in the error shape of the field; elsewhere what sync clients know as "no such URL".
-async fn nothing_here(State(server): State<Arc<Tokenserver>>, uri: Uri) -> Response {
+async fn nothing_here(State(clock): State<Clock>, uri: Uri) -> Response {
     if uri.path().starts_with("/1.0/") {
-        return answer::refused(&Refusal::NotFound, server.store.clock().now());
+        return answer::refused(&Refusal::NotFound, clock.now());
     }
     answer::json(StatusCode::NOT_FOUND, "0")
 }

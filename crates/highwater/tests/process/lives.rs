@@ -116,9 +116,10 @@ fn each_role_brings_its_own_public_routes() {
     for (role, served, missing) in [("token", tokens, events), ("ingest", events, tokens)] {
         let house = House::new().with("IDP__0__SET_AUDIENCE", "here");
         let node = house.serve(&["--roles", role]);
-        let status =
-            |(path, method)| http::ask(node.at("public"), method, path, &[], "").expect("an answer").status;
-        assert_eq!((status(served), status(missing)), (401, 404), "{role}");
+        let asked = |(path, method)| http::ask(node.at("public"), method, path, &[], "").expect("an answer");
+        assert_eq!((asked(served).status, asked(missing).status), (401, 404), "{role}");
+        // Sync clients read JSON whatever the status.
+        assert!(asked(missing).body.contains(r#""errors":[{"location":"url""#), "{role}");
     }
 }
 
