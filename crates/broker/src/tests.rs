@@ -8,6 +8,7 @@ mod isolation;
 mod operating;
 mod polling;
 mod receiver;
+mod receivers;
 mod streaming;
 
 use crate::capability::Inner;
