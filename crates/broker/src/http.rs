@@ -2,6 +2,7 @@
 
 mod accounts;
 mod deliveries;
+mod import;
 mod jwks;
 mod key_ring;
 mod poll;
@@ -29,6 +30,7 @@ pub(crate) fn public_routes(inner: &Arc<Inner>) -> OpenApiRouter {
 pub(crate) fn admin_routes(inner: &Arc<Inner>) -> OpenApiRouter {
     OpenApiRouter::new()
         .merge(rps::routes(Arc::clone(inner)))
+        .merge(import::routes(Arc::clone(inner)))
         .merge(deliveries::routes(Arc::clone(inner)))
         .merge(accounts::routes(Arc::clone(inner)))
         .merge(key_ring::routes(Arc::clone(inner)))

@@ -3,7 +3,7 @@
 use crate::breaker::{Admission, Breaker};
 use crate::routing::Registry;
 use crate::token_bucket::TokenBucket;
-use crate::{ClientId, RelyingParty, Status, Verdict};
+use crate::{ClientId, RelyingParty, Verdict};
 use account::Millis;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -157,23 +157,20 @@ impl Lanes {
     }
 
     /// The lane of a relying party as it is known to the caller; `None` when that is not how it is known here.
-    pub(crate) fn of(&self, rp: &RelyingParty) -> Option<Arc<Lane>> {
-        self.get(&rp.client_id).filter(|lane| *lane.rp == *rp)
+    pub(crate) fn of(&self, rp: &Arc<RelyingParty>) -> Option<Arc<Lane>> {
+        self.get(&rp.client_id).filter(|lane| Arc::ptr_eq(&lane.rp, rp) || lane.rp == *rp)
     }
 
     /// Those that are sent to, in whatever state: even who is paused or disabled is told so.
     pub(crate) fn sent_to(&self) -> Vec<Arc<Lane>> {
-        let lanes = self.0.load();
-        let has_endpoint =
-            |rp: &RelyingParty| RelyingParty { status: Status::Enabled, ..rp.clone() }.is_sent_to();
-        lanes.values().filter(|lane| has_endpoint(&lane.rp)).cloned().collect()
+        self.0.load().values().filter(|lane| lane.rp.has_webhook()).cloned().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Secrets};
+    use crate::{Config, Secrets, Status};
     use std::collections::BTreeMap;
 
     fn at(seconds: i64) -> Millis {
@@ -241,12 +238,15 @@ mod tests {
         let lanes = Lanes::default();
         let follow = |rps: Vec<RelyingParty>| lanes.follow(&Registry::new(rps, BTreeMap::new()), at(0));
         follow(vec![one.clone(), two.clone()]);
-        let (first, second) = (lanes.of(&one).expect("a lane"), lanes.of(&two).expect("a lane"));
+        let (first, second) = (
+            lanes.of(&Arc::new(one.clone())).expect("a lane"),
+            lanes.of(&Arc::new(two.clone())).expect("a lane"),
+        );
         two.config.webhook = Some("https://elsewhere.example".into());
-        assert!(lanes.of(&two).is_none(), "not as it is known here");
+        assert!(lanes.of(&Arc::new(two.clone())).is_none(), "not as it is known here");
         follow(vec![one.clone(), two.clone()]);
-        assert!(Arc::ptr_eq(&first, &lanes.of(&one).expect("a lane")));
-        assert!(!Arc::ptr_eq(&second, &lanes.of(&two).expect("a lane")));
+        assert!(Arc::ptr_eq(&first, &lanes.of(&Arc::new(one.clone())).expect("a lane")));
+        assert!(!Arc::ptr_eq(&second, &lanes.of(&Arc::new(two.clone())).expect("a lane")));
         follow(vec![one]);
         assert!(lanes.get(&two.client_id).is_none());
     }

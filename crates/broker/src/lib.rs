@@ -21,6 +21,7 @@ mod event_type;
 mod format;
 mod handover;
 mod http;
+mod import;
 mod lanes;
 mod merge_patch;
 mod meters;

@@ -51,8 +51,13 @@ impl RelyingParty {
         self.config.webhook.is_some() || self.config.format == Format::Poll
     }
 
+    /// Whether it is told by sending.
+    pub(crate) fn has_webhook(&self) -> bool {
+        self.config.webhook.is_some() && self.config.format != Format::Poll
+    }
+
     /// Whether its deliveries are sent now: it is enabled and is told by sending.
     pub fn is_sent_to(&self) -> bool {
-        self.status == Status::Enabled && self.config.format != Format::Poll && self.has_endpoint()
+        self.status == Status::Enabled && self.has_webhook()
     }
 }

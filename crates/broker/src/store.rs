@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod claim;
+pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logins;
 pub(crate) mod poll;

@@ -90,4 +90,12 @@ impl House {
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
         made.json()["token"].as_str().expect("a token").to_owned()
     }
+
+    /// Takes documents of the old broker over.
+    pub(super) async fn import(&self, lines: &'static str) -> Value {
+        let request = Request::builder().method("POST").uri("/rps/import?idp=main");
+        let back = send(&self.admin(), request.body(Body::from(lines)).expect("a request")).await;
+        assert_eq!(back.status, StatusCode::OK, "{}", back.body);
+        back.json()
+    }
 }

@@ -229,3 +229,33 @@ async fn before_the_keys_are_known_nobody_is_told_that_there_are_none() {
     assert_eq!(published.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(published.headers.contains_key("retry-after"));
 }
+
+#[tokio::test]
+async fn what_the_old_broker_kept_is_taken_over_and_nobody_who_was_deleted_comes_back() {
+    const OLD: &str = r#"{"path":"fxa-eb-clients/AAAA","fields":{"webhookUrl":"https://a.example/"}}
+{"path":"fxa-eb-clients/rrrr","fields":{"webhookUrl":"https://r.example/","isResourceServer":true}}
+{"path":"fxa-eb-users/u1","fields":{"oauth_clients":{"aaaa":true,"bbbb":true}}}
+
+{"path":"fxa-eb-users/u2","fields":{"oauth_clients":{"aaaa":true}}}
+not a document
+"#;
+    for house in House::on_each_engine().await {
+        house.happens("u2", 900, Change::Delete { reason: None }).await;
+        for _ in 0..2 {
+            let report = house.import(OLD).await;
+            let counts =
+                ["relying_parties", "logins", "deleted_accounts", "refused"].map(|it| report[it].as_i64());
+            assert_eq!(counts, [2, 2, 1, 1].map(Some));
+            assert_eq!(report["refusals"][0]["line"], 6);
+        }
+        house.happens("u1", 901, Change::PasswordChange).await;
+        house.happens("u2", 902, Change::PasswordChange).await;
+        let told: Vec<_> = house
+            .shown()
+            .await
+            .iter()
+            .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(told, ["aaaa u1", "bbbb u1", "rrrr u1"]);
+    }
+}
