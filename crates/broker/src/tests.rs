@@ -4,6 +4,7 @@ mod api;
 mod crash;
 mod delivering;
 mod failing;
+mod invariant;
 mod isolation;
 mod operating;
 mod polling;
