@@ -2,7 +2,10 @@
 
 use super::receiver::{Answer, Receiver};
 use super::*;
+use crate::capability_list::{Source, refresh};
 use crate::worker::sweep;
+use crate::{CapabilityList, Secret};
+use account::Subscription;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -257,5 +260,41 @@ not a document
             .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
             .collect();
         assert_eq!(told, ["aaaa u1", "bbbb u1", "rrrr u1"]);
+    }
+}
+
+#[tokio::test]
+async fn the_fetched_capabilities_are_replaced_as_a_whole_and_the_last_good_ones_hold() {
+    for house in House::on_each_engine().await {
+        let list = Receiver::start().await;
+        let source = CapabilityList { url: list.url(), token: Secret::new("s3cret"), interval_seconds: 300 };
+        let source = Arc::new(Source::new(&source).expect("settings that work"));
+        let nobody = Receiver::start().await;
+        house.add("aaaa", &nobody, |_, _| ()).await;
+        house.logs_in("u1", "aaaa").await;
+        let mut at = 900;
+        let mut told = async || {
+            at += 1;
+            let capabilities = vec!["x".to_owned()];
+            house
+                .happens("u1", at, Change::SubscriptionChange(Subscription { active: true, capabilities }))
+                .await;
+            house.deliveries().await.iter().filter(|it| it.event_at.get() == at).count()
+        };
+        assert_eq!(told().await, 0, "nothing is known yet");
+        let fetch = async |answer: Answer| {
+            list.answers(answer);
+            refresh(Arc::clone(house.inner()), Arc::clone(&source)).await
+        };
+        let good = r#"[{"clientId":"AAAA","capabilities":["X"]},{"clientId":"a b","capabilities":[]}]"#;
+        assert_eq!(fetch(Answer::Says(200, good)).await, work::Tick::Idle);
+        assert_eq!(list.got()[0].headers["authorization"], "s3cret", "as it is, without a scheme");
+        assert_eq!(told().await, 1);
+        for bad in [Answer::Status(500), Answer::Says(200, "<html>"), Answer::Says(200, "{}")] {
+            assert_eq!(fetch(bad).await, work::Tick::Failed);
+            assert_eq!(told().await, 1, "the last good one holds");
+        }
+        assert_eq!(fetch(Answer::Says(200, "[]")).await, work::Tick::Idle);
+        assert_eq!(told().await, 0, "what is no longer listed is gone");
     }
 }

@@ -1,0 +1,151 @@
+//! Claims, leases and fences; the hand-over of what may yet be rolled back.
+
+use super::receiver::Receiver;
+use super::*;
+use crate::delivery::{Effect, Next, Terminal};
+use crate::handover::Held;
+use crate::store::claim::{Claim, LEASE, ReleaseAll, Room};
+use crate::store::record::Line;
+use crate::store::rows::Delivery;
+use crate::store::settle::{Attempt, Attempted, Settle, Settled};
+
+async fn claim(house: &House, owner: &str, most: u32) -> Vec<Delivery> {
+    let now = house.clock.now();
+    let rooms = vec![Room { client_id: client("aaaa"), most, due_by: now }];
+    house.store.run(Claim { rooms, owner: owner.into(), now }).await.expect("the store answers")
+}
+
+async fn settle(house: &House, delivery: &Delivery, next: Next) -> Settled {
+    let now = house.clock.now();
+    let attempt = Attempt {
+        at: now,
+        duration: Duration::from_millis(5),
+        status: Some(200),
+        outcome: "delivered",
+        detail: None,
+        answer: None,
+    };
+    let attempted = Attempted {
+        id: delivery.id,
+        fence: delivery.fence,
+        line: Line { client_id: delivery.client_id.clone(), about: delivery.about.clone() },
+        kind: delivery.kind.clone(),
+        jti: delivery.jti.clone(),
+        failures: 0,
+        next,
+        effects: vec![Effect::ReleaseLine],
+        attempt,
+    };
+    let cipher = house.inner().snapshots.cipher.clone();
+    let settle = Settle { attempts: vec![attempted], cipher, now, failing_limit: Millis::ZERO };
+    house.store.run(settle).await.expect("the store answers")
+}
+
+async fn with_deliveries(accounts: usize) -> Vec<House> {
+    let mut houses = Vec::new();
+    for house in House::on_each_engine().await {
+        let nobody = Receiver::start().await;
+        house.add("aaaa", &nobody, |config, _| config.resource_server = true).await;
+        for number in 0..accounts {
+            house.happens(&format!("u{number}"), 900, Change::PasswordChange).await;
+        }
+        houses.push(house);
+    }
+    houses
+}
+
+#[tokio::test]
+async fn what_one_has_claimed_nobody_else_gets_until_the_lease_ends() {
+    for house in with_deliveries(3).await {
+        let first = claim(&house, "one", 2).await;
+        assert_eq!(
+            first.iter().map(|it| it.id).collect::<Vec<_>>(),
+            [1, 2],
+            "the oldest first, and no more than fit"
+        );
+        assert_eq!(claim(&house, "two", 10).await.iter().map(|it| it.id).collect::<Vec<_>>(), [3]);
+        house.clock.advance(LEASE.saturating_sub(Duration::from_millis(1)));
+        assert_eq!(claim(&house, "two", 10).await, []);
+        house.clock.advance(Duration::from_millis(1));
+        let again = claim(&house, "two", 10).await;
+        assert_eq!(again.len(), 3);
+        assert!(again.iter().all(|it| it.fence > first[0].fence));
+        assert_eq!((&again[0].jti, again[0].iat), (&first[0].jti, first[0].iat), "the same token");
+    }
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_claim_that_was_lost_changes_nothing() {
+    for house in with_deliveries(1).await {
+        let late = claim(&house, "one", 1).await.remove(0);
+        house.clock.advance(LEASE);
+        let current = claim(&house, "two", 1).await.remove(0);
+        settle(&house, &late, Next::Ended(Terminal::Rejected)).await;
+        settle(&house, &late, Next::Again(Millis::MAX)).await;
+        assert_eq!(house.shown().await, ["aaaa u0 password-change pending 0"]);
+        settle(&house, &current, Next::Ended(Terminal::Delivered)).await;
+        settle(&house, &late, Next::Ended(Terminal::Exhausted)).await;
+        assert_eq!(house.shown().await, ["aaaa u0 password-change delivered 0"]);
+    }
+}
+
+#[tokio::test]
+async fn ending_one_lets_the_next_of_its_line_go_and_says_so() {
+    for house in with_deliveries(1).await {
+        house.happens("u0", 901, Change::PasswordChange).await;
+        let first = claim(&house, "one", 10).await;
+        assert_eq!(first.len(), 1, "one of a line at a time");
+        let settled = settle(&house, &first[0], Next::Ended(Terminal::Delivered)).await;
+        assert_eq!(settled.released, [client("aaaa")].into());
+        let second = claim(&house, "one", 10).await;
+        assert_eq!((second.len(), second[0].id), (1, 2));
+        assert_eq!(settle(&house, &second[0], Next::Ended(Terminal::Delivered)).await, Settled::default());
+    }
+}
+
+#[tokio::test]
+async fn the_one_owner_of_a_file_frees_what_a_former_life_had_claimed() {
+    for house in with_deliveries(2).await {
+        assert_eq!(claim(&house, "one", 10).await.len(), 2);
+        let freed = house.store.run(ReleaseAll(house.clock.now())).await.expect("the store answers");
+        assert_eq!(freed, 2);
+        assert_eq!(claim(&house, "two", 10).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_handed_over_is_believed_only_when_it_is_committed() {
+    for house in with_deliveries(1).await {
+        let inner = house.inner();
+        house.deliver().await;
+        let lane = inner.lanes.get(&client("aaaa")).expect("a lane");
+        let real = house.deliveries().await.remove(0);
+        let about = crate::token::tests::account();
+        let mut delivery = crate::token::tests::delivery(about, crate::EventType::PasswordChange, "{}");
+        delivery.id = real.id;
+        let left = |delivery: &Delivery| {
+            let mut grant = lane.grant(1, house.clock.now()).expect("room");
+            let permit = grant.one().expect("one");
+            vec![Held { lane: Arc::clone(&lane), delivery: delivery.clone(), permit }]
+        };
+        // A number that another transaction got after ours was rolled back.
+        delivery.jti = "rolled-back".into();
+        inner.handover.leave(left(&delivery), house.clock.now());
+        let taken =
+            inner.handover.committed(&house.store, house.clock.now()).await.expect("the store answers");
+        assert!(taken.is_empty());
+        delivery.jti = real.jti;
+        inner.handover.leave(left(&delivery), house.clock.now());
+        let taken =
+            inner.handover.committed(&house.store, house.clock.now()).await.expect("the store answers");
+        assert_eq!(taken.len(), 1);
+        drop(taken);
+        house.clock.advance(Duration::from_mins(1));
+        inner.handover.committed(&house.store, house.clock.now()).await.expect("the store answers");
+        assert_eq!(
+            lane.grant(100, house.clock.now()).expect("room").count(),
+            32,
+            "what was never seen takes no room"
+        );
+    }
+}
