@@ -75,7 +75,7 @@ impl InvalidSettings {
 
 impl Settings {
     /// Whether they work.
-    pub(crate) fn check(&self) -> Result<(), InvalidSettings> {
+    pub fn check(&self) -> Result<(), InvalidSettings> {
         if self.issuer.is_empty() {
             return Err(InvalidSettings::new("issuer", "is needed: it names this broker in every token"));
         }
@@ -83,7 +83,7 @@ impl Settings {
     }
 
     /// The URL under which we are reached, without a slash at its end.
-    pub(crate) fn base_url(&self) -> Result<String, InvalidSettings> {
+    pub fn base_url(&self) -> Result<String, InvalidSettings> {
         let (key, text) = match &self.public_url {
             Some(url) => ("public_url", url),
             None => ("issuer", &self.issuer),

@@ -7,6 +7,7 @@ use crate::roles::Roles;
 use crate::settings::Settings;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
+use broker::Broker;
 use idp::{Idp, Idps};
 use keys::{Callers, RootKey};
 use ledger::{Capability, Ledger, Role, Tombstones, Worker};
@@ -36,6 +37,12 @@ pub(crate) struct Serving<'a> {
     pub(crate) roles: &'a Roles,
 }
 
+impl Serving<'_> {
+    fn does(&self, role: Role) -> bool {
+        self.roles.any(&[role])
+    }
+}
+
 impl House {
     /// Opens the store and composes what stands on it: all that commands need, and for those who serve their routes.
     /// A PostgreSQL that is down is found out later: by then the listeners can say so.
@@ -46,19 +53,20 @@ impl House {
         let idps = idps(settings, serving)?;
         let mut capabilities = Vec::new();
         if let Some(idps) = &idps {
-            let exchanges = serving.filter(|serving| serving.roles.any(&[Role::Token]));
+            let exchanges = serving.filter(|serving| serving.does(Role::Token));
             let served = exchanges.map(|it| tokenserver(settings, &store, idps, &tombstones, it.life));
             let served = served.transpose()?.flatten();
             capabilities.push(tokenserver::capability(&store, idps.clone(), served));
             capabilities.push(fresh_keys(idps));
         }
+        capabilities.extend(broker(settings, &store, &root, &tombstones, serving)?);
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
         let ledger = Ledger::new(store.clone(), tombstones, consequences);
         capabilities.insert(0, ledger.capability(settings.retention));
         let mut sources = BTreeMap::new();
         if let Some(idps) = &idps {
             let ingest = ingest::capability(&settings.ingest, &ledger, idps).context("ingest")?;
-            let takes_in = serving.is_some_and(|serving| serving.roles.any(&[Role::Ingest]));
+            let takes_in = serving.is_some_and(|serving| serving.does(Role::Ingest));
             let public = if takes_in { ingest.capability.public } else { OpenApiRouter::default() };
             capabilities.push(Capability { public, ..ingest.capability });
             sources = if takes_in { ingest.sources } else { BTreeMap::new() };
@@ -156,6 +164,25 @@ fn tokenserver(
     let built =
         Tokenserver::new(own, store.clone(), idps.clone(), verifier, tombstones.clone(), life.clone());
     built.map(Some).context("tokenserver")
+}
+
+/// The broker, where it is configured. Every node writes deliveries; those whose role it is send them, and answer the
+/// relying parties that ask.
+fn broker(
+    settings: &Settings,
+    store: &Store,
+    root: &RootKey,
+    tombstones: &Tombstones,
+    serving: Option<Serving<'_>>,
+) -> Result<Option<Capability>> {
+    let Some(own) = settings.broker.clone() else { return Ok(None) };
+    let issuers = settings.idp.iter().filter_map(|it| Some((it.id.clone(), it.issuers.first()?.clone())));
+    let life = serving.map_or_else(Lifecycle::new, |serving| serving.life.clone());
+    let broker = Broker::new(own, store.clone(), root, tombstones.clone(), issuers.collect(), &life)?;
+    let capability = broker.capability();
+    let delivers = serving.is_some_and(|serving| serving.does(Role::Deliver));
+    let public = if delivers { capability.public } else { OpenApiRouter::default() };
+    Ok(Some(Capability { public, ..capability }))
 }
 
 /// The loops that keep the identity providers' keys fresh.

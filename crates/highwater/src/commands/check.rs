@@ -20,6 +20,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(Shown, bool)> {
     found.push(("listen".to_owned(), Finding::ok(doors(settings))));
     found.extend(identity_providers(settings).await);
     found.push(("tokenserver".to_owned(), tokenserver(settings)));
+    found.push(("broker".to_owned(), broker(settings)));
     let works = found.iter().all(|(_, found)| found.status == Status::Ok);
     Ok((shown(&found), works))
 }
@@ -114,6 +115,19 @@ fn tokenserver(settings: &Settings) -> Finding {
         None => Finding::ok("not configured: it is not served"),
         Some(Ok(())) => Finding::ok("served on the public listener"),
         Some(Err(error)) => Finding::down(error.to_string()),
+    }
+}
+
+fn broker(settings: &Settings) -> Finding {
+    let Some(own) = &settings.broker else {
+        return Finding::ok("not configured: no relying party is told");
+    };
+    match own.check().and_then(|()| own.base_url()) {
+        Ok(url) => Finding::ok(format!(
+            "relying parties are told by {}; they find the keys at {url}/.well-known/jwks.json",
+            own.issuer
+        )),
+        Err(error) => Finding::down(error.to_string()),
     }
 }
 

@@ -31,7 +31,7 @@ impl Doors<'_> {
         let listen = &self.settings.listen;
         let mut open = Vec::new();
         let api = self.admin_api(house);
-        if self.roles.any(&[Role::Token, Role::Ingest]) {
+        if self.roles.any(&[Role::Token, Role::Ingest]) || self.answers_relying_parties() {
             open.push(self.listener("public", listen.public, self.public(house)?).await?);
         }
         if self.roles.any(&[Role::Verify, Role::Refresh]) {
@@ -47,6 +47,11 @@ impl Doors<'_> {
             });
         }
         Ok(open)
+    }
+
+    /// Whoever delivers publishes the keys, too.
+    fn answers_relying_parties(&self) -> bool {
+        self.settings.broker.is_some() && self.roles.any(&[Role::Deliver])
     }
 
     async fn listener(&self, name: &'static str, address: SocketAddr, routes: Router) -> Result<Listener> {

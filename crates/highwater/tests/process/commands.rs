@@ -82,7 +82,7 @@ fn check_ends_with_0_only_when_everything_works() {
     let found = house.run(&["--json", "check"]).json();
     let whats: Vec<&str> =
         found.as_array().expect("a list").iter().map(|it| it["what"].as_str().expect("text")).collect();
-    assert_eq!(whats, ["configuration", "keys.root", "store", "listen", "idp.fxa", "tokenserver"]);
+    assert_eq!(whats, ["configuration", "keys.root", "store", "listen", "idp.fxa", "tokenserver", "broker"]);
 
     let closed = house.run(&[
         "check",
@@ -105,6 +105,10 @@ fn check_ends_with_0_only_when_everything_works() {
     let no_secret = house.run(&["check", "--set", "tokenserver.master_secret="]);
     assert!(no_secret.out().contains("master_secret is empty"), "{}", no_secret.out());
     assert_eq!(no_secret.code(), 1);
+
+    let no_issuer = house.run(&["check", "--set", "broker.issuer="]);
+    assert!(no_issuer.out().contains("broker.issuer: is needed"), "{}", no_issuer.out());
+    assert_eq!(no_issuer.code(), 1);
 }
 
 #[test]
