@@ -2,6 +2,7 @@
 
 mod owner;
 mod readers;
+mod views;
 mod writer;
 
 use crate::{Engine, Operation, PointRead, Rows, Settings, StoreError, Tx};
@@ -12,8 +13,10 @@ use rusqlite::{Connection, OpenFlags};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use views::Views;
 use writer::Writer;
 
 pub(crate) struct Sqlite {
@@ -26,11 +29,13 @@ impl Sqlite {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, StoreError> {
         let owner = Owner::claim(path)?;
         owner::private(path)?;
-        let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
+        let mut connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
         configure(&connection, settings).map_err(|error| cannot_open(path, &error))?;
+        let views = Arc::new(Views::default());
+        views::end_at_commits(&views, &mut connection)?;
         Ok(Self {
-            writer: Writer::start(connection, owner)?,
-            inline: Inline::new(path),
+            writer: Writer::start(connection, owner, Arc::clone(&views))?,
+            inline: Inline::new(path, views),
             scanners: Scanners::new(path),
         })
     }
@@ -66,7 +71,6 @@ fn configure(connection: &Connection, settings: &Settings) -> rusqlite::Result<(
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "temp_store", "memory")?;
@@ -111,6 +115,10 @@ fn ready<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, St
 fn run_caught<O: Operation>(operation: &O, connection: &mut Connection) -> Result<O::Output, StoreError> {
     let run = std::panic::AssertUnwindSafe(|| ready(operation.run(&mut Tx::sqlite(connection))));
     std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(StoreError::panicked(O::NAME, &*panic)))
+}
+
+fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(text)?.execute([]).map(drop)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -1,3 +1,4 @@
+use super::views::{Reader, Views};
 use super::{reader, run_caught};
 use crate::{Operation, StoreError};
 use parking_lot::Mutex;
@@ -12,34 +13,35 @@ const SCANNERS: usize = 2;
 
 thread_local! {
     /// This thread's read connections, by the store they belong to; those of stores that are gone are let go.
-    static CONNECTIONS: RefCell<Vec<(Weak<PathBuf>, Connection)>> = const { RefCell::new(Vec::new()) };
+    static READERS: RefCell<Vec<(Weak<Views>, Arc<Reader>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Point reads on the caller's own thread: no hop, no lock, no queue.
+/// Point reads on the caller's own thread: no hop, no queue.
 pub(super) struct Inline {
-    path: Arc<PathBuf>,
+    path: PathBuf,
+    views: Arc<Views>,
 }
 
 impl Inline {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: Arc::new(path.to_owned()) }
+    pub(super) fn new(path: &Path, views: Arc<Views>) -> Self {
+        Self { path: path.to_owned(), views }
     }
 
     pub(super) fn with<T>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        CONNECTIONS.with_borrow_mut(|connections| {
-            let mine = Arc::as_ptr(&self.path);
-            let known = connections.iter().position(|(store, _)| store.as_ptr() == mine);
+        READERS.with_borrow_mut(|readers| {
+            let mine = Arc::as_ptr(&self.views);
+            let known = readers.iter().position(|(views, _)| views.as_ptr() == mine);
             let at = if let Some(at) = known {
                 at
             } else {
-                connections.retain(|(store, _)| store.strong_count() > 0);
-                connections.push((Arc::downgrade(&self.path), reader(&self.path)?));
-                connections.len() - 1
+                readers.retain(|(views, _)| views.strong_count() > 0);
+                readers.push((Arc::downgrade(&self.views), self.views.reader(reader(&self.path)?)));
+                readers.len() - 1
             };
-            read(&mut connections[at].1)
+            readers[at].1.read(read)
         })
     }
 }

@@ -2,9 +2,11 @@
 //! commit, which is one fsync for them all.
 
 use super::owner::Owner;
-use super::run_caught;
+use super::views::Views;
+use super::{execute, run_caught};
 use crate::{Operation, StoreError};
 use rusqlite::Connection;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,12 +36,12 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, owner: Owner) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, owner: Owner, views: Arc<Views>) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || {
-                write_until_closed(connection, jobs);
+                write_until_closed(connection, jobs, &views);
                 drop(owner); // the file is let go when nobody writes to it any more
             })
             .map_err(StoreError::unavailable)?;
@@ -89,12 +91,13 @@ impl<O: Operation> Queued for Job<O> {
 
 /// The writer thread. If it dies, nothing can be committed any more: the process ends, and its supervisor starts
 /// it anew.
-fn write_until_closed(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Queued>>) {
+fn write_until_closed(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Queued>>, views: &Views) {
     let work = std::panic::AssertUnwindSafe(move || {
         while let Some(first) = jobs.blocking_recv() {
             write_group(&mut connection, first, &mut jobs);
         }
         // Leaves a tidy file behind; what it cannot do now, the next start does.
+        views.end();
         drop(connection.execute_batch("pragma optimize; pragma wal_checkpoint(truncate)"));
     });
     if std::panic::catch_unwind(work).is_err() {
@@ -177,10 +180,6 @@ fn run_alone(connection: &mut Connection, job: &mut dyn Queued) -> Result<(), St
         roll_back(connection);
         StoreError::NotCommitted { reason: error.to_string() }
     })
-}
-
-fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(text)?.execute([]).map(drop)
 }
 
 fn roll_back(connection: &Connection) {

@@ -16,4 +16,5 @@ mod stale;
 mod statements;
 mod tables;
 mod unanswered;
+mod views;
 mod writers;

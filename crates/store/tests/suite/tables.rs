@@ -85,7 +85,8 @@ impl PointRead for Counter {
     }
 
     fn read(&self, rows: Rows<'_>) -> Result<i64, StoreError> {
-        rows.first(|row| row.int(0)).map(|value| value.expect("the counter is there"))
+        let value = rows.first(|row| row.int(0))?;
+        value.ok_or_else(|| StoreError::Statement { reason: "there is no such counter".into() })
     }
 }
 
