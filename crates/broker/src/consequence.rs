@@ -6,6 +6,7 @@ use crate::meters;
 use crate::plan::{NO_ENDPOINT, Plan, Planned, matters, plan};
 use crate::snapshot::Snapshots;
 use crate::store::claim::LEASE;
+use crate::store::parts::Written;
 use crate::store::record::{Line, NewRow, busy, insert, make_way, promote, take_in, unclaimed};
 use crate::store::rows::Delivery;
 use crate::store::{logins, receipts, subjects};
@@ -22,6 +23,8 @@ use uuid::Builder;
 pub const CAPABILITY: &str = "broker";
 /// How many deliveries of one event are written inside the ledger's transaction.
 const WIDEST_INLINE: usize = 50;
+/// How many a worker writes in one transaction; what is more is told in parts.
+const LARGEST_PART: usize = 500;
 /// A fresh delivery is due since a moment ago, so that no other node's clock finds it too early.
 const SINCE: Duration = Duration::from_secs(1);
 
@@ -60,11 +63,17 @@ impl Consequence for WriteDeliveries {
             if accounts.is_empty() {
                 return Ok(Outcome::Done);
             }
-            let plan = self.plan(tx, news, &accounts).await?;
+            let mut plan = self.plan(tx, news, &accounts).await?;
             if inline && plan.widest > WIDEST_INLINE {
                 return Ok(Outcome::Deferred);
             }
-            self.write(tx, news, plan, inline).await?;
+            let written = if inline { Written::default() } else { Written::of(tx, news).await? };
+            let is_last = written.next_part(&mut plan, if inline { usize::MAX } else { LARGEST_PART });
+            self.write(tx, news, plan, &written, inline).await?;
+            if !is_last {
+                return Ok(Outcome::Deferred);
+            }
+            news.iter().for_each(|news| meters::news(news.change.kind()));
             Ok(Outcome::Done)
         })
     }
@@ -93,6 +102,7 @@ impl WriteDeliveries {
         tx: &mut Tx<'_>,
         news: &[News],
         mut plan: Plan,
+        written: &Written,
         inline: bool,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
@@ -104,7 +114,8 @@ impl WriteDeliveries {
         self.gather(tx, &mut plan.deliveries, now).await?;
         let places = self.places(tx, &plan.deliveries, inline, now).await?;
         let fence = if places.iter().any(|it| it.grant.is_some()) { tx.next_fence().await? } else { 0 };
-        let txns: Vec<String> = news.iter().map(|_| time_ordered(now)).collect();
+        let txn = |of| written.txn(of).cloned().unwrap_or_else(|| time_ordered(now));
+        let txns: Vec<String> = (0..news.len()).map(txn).collect();
         let rows: Vec<NewRow<'_>> = plan
             .deliveries
             .iter()
@@ -113,7 +124,7 @@ impl WriteDeliveries {
             .collect();
         let ids = insert(tx, &rows).await?;
         self.expect_receipts(tx, &plan.deliveries, &places, now).await?;
-        count(news, &plan.deliveries);
+        count_unreachable(&plan.deliveries);
         self.leave(plan.deliveries, places, &ids, &txns, fence, now);
         Ok(())
     }
@@ -286,12 +297,9 @@ impl WriteDeliveries {
     }
 }
 
-fn count(news: &[News], deliveries: &[Planned]) {
+fn count_unreachable(deliveries: &[Planned]) {
     for planned in deliveries.iter().filter(|it| it.discarded == Some(NO_ENDPOINT)) {
         meters::webhook_not_found(planned.kind);
-    }
-    for news in news {
-        meters::news(news.change.kind());
     }
 }
 

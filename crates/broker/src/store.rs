@@ -5,6 +5,7 @@ pub(crate) mod claim;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logins;
+pub(crate) mod parts;
 pub(crate) mod poll;
 pub(crate) mod receipts;
 pub(crate) mod record;
@@ -26,6 +27,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     claim::STATEMENTS,
     list::STATEMENTS,
     logins::STATEMENTS,
+    parts::STATEMENTS,
     poll::STATEMENTS,
     receipts::STATEMENTS,
     record::STATEMENTS,

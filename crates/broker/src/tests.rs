@@ -66,8 +66,12 @@ impl House {
     }
 
     async fn over(test: TestStore) -> Self {
+        Self::over_with(test, settings()).await
+    }
+
+    async fn over_with(test: TestStore, settings: Settings) -> Self {
         let (store, clock) = (test.store.clone(), test.clock.clone());
-        let mut house = Self::on(store, clock, &RootKey::generate());
+        let mut house = Self::with(settings, store, clock, &RootKey::generate());
         house.broker.0.signer.ensure().await.expect("the store answers");
         house.ledger.register_capabilities().await.expect("the store answers");
         house.test = Some(test);
@@ -75,10 +79,14 @@ impl House {
     }
 
     fn on(store: Store, clock: Clock, root: &RootKey) -> Self {
+        Self::with(settings(), store, clock, root)
+    }
+
+    fn with(settings: Settings, store: Store, clock: Clock, root: &RootKey) -> Self {
         let tombstones = Tombstones::new(root, Duration::ZERO);
         let issuers = [(IdpId::new("main").expect("valid"), "https://idp.example".to_owned())].into();
         let broker =
-            Broker::new(settings(), store.clone(), root, tombstones.clone(), issuers, &Lifecycle::new());
+            Broker::new(settings, store.clone(), root, tombstones.clone(), issuers, &Lifecycle::new());
         let broker = broker.expect("settings that work");
         let consequence: Arc<dyn Consequence> = Arc::new(broker.consequence());
         let ledger = Ledger::new(store.clone(), tombstones, vec![consequence]);

@@ -6,7 +6,7 @@ use crate::store::list::{Filter, ListDeliveries, ShowDelivery};
 use crate::store::repair::{FindOne, FindReplayable, Replay};
 use crate::worker::TOPIC;
 use crate::{AttemptView, ClientId, DeliveryView, Terminal};
-use account::Millis;
+use account::{IdpId, Millis, Subject};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -38,9 +38,11 @@ struct ListQuery {
     #[param(value_type = Option<i64>)]
     since: Option<Millis>,
     /// Only those about accounts of this identity provider.
-    idp: Option<String>,
-    /// Only those about this subject.
-    subject: Option<String>,
+    #[param(value_type = Option<String>)]
+    idp: Option<IdpId>,
+    /// Only those about this subject, or about the stream of that id.
+    #[param(value_type = Option<String>)]
+    subject: Option<Subject>,
     /// Only those with a higher number.
     #[serde(default)]
     after: i64,

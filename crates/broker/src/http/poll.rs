@@ -76,7 +76,8 @@ async fn acknowledge(inner: &Inner, client_id: &ClientId, poll: &Poll) -> Result
     if tokens.is_empty() {
         return Ok(());
     }
-    if tokens.len() > MOST_NAMED || tokens.iter().any(|jti| jti.len() > 64) {
+    let cannot_be_ours = |jti: &String| jti.len() > 64 || !jti.bytes().all(|byte| byte.is_ascii_graphic());
+    if tokens.len() > MOST_NAMED || tokens.iter().any(cannot_be_ours) {
         return Err(Fault::invalid("over 10000 tokens are named, or one of them cannot be ours"));
     }
     let named = inner.store.scan(FindNamed { client_id: client_id.clone(), tokens }).await?;

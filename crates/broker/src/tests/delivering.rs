@@ -247,3 +247,39 @@ async fn an_event_for_more_receivers_than_fit_inline_is_told_by_the_workers() {
         assert_eq!(receiver.got().len(), 120);
     }
 }
+
+#[tokio::test]
+async fn an_event_for_very_many_is_told_in_parts_and_its_logins_are_forgotten_with_the_last() {
+    for house in House::on_each_engine().await {
+        let nobody = Receiver::start().await;
+        for number in 0..1_050 {
+            house.add(&format!("rp{number:04}"), &nobody, |_, _| ()).await;
+        }
+        let logins = (0..1_050).map(|number| {
+            let login = Login { client_id: Some(format!("rp{number:04}")), ..Login::default() };
+            let event = AccountEvent {
+                account: account("u1"),
+                at: Some(Millis::new(1)),
+                change: Change::Login(login),
+            };
+            Received { source: SourceId::new("test"), message_id: number.to_string(), event }
+        });
+        for batch in logins.collect::<Vec<_>>().chunks(250) {
+            house.ledger.apply_batch(batch.to_vec()).await.expect("the ledger answers");
+        }
+        house.happens("u1", 900, DELETE).await;
+        let mut written = Vec::new();
+        while house.ledger.clone().carry_out_due().await == work::Tick::More {
+            let logins = house.store.scan(crate::store::logins::ShowLogins(account("u1"))).await;
+            written.push((house.deliveries().await.len(), logins.expect("the store answers").len()));
+            house.ask("DELETE /rps/rp0007", None).await;
+        }
+        assert_eq!(written, [(500, 1_050), (1_000, 1_050), (1_050, 0)]);
+        let told = house.deliveries().await;
+        assert!(told.iter().all(|it| it.txn == told[0].txn), "one event");
+        let receivers: std::collections::BTreeSet<_> = told.iter().map(|it| &it.client_id).collect();
+        assert_eq!(receivers.len(), 1_050, "each once");
+        let receipts = house.ask("GET /accounts/main/u1/deletion-receipts", None).await.json();
+        assert_eq!(receipts.as_array().expect("a list").len(), 1_050);
+    }
+}

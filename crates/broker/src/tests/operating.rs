@@ -71,7 +71,10 @@ async fn what_cannot_be_is_told_plainly_and_changes_nothing() {
         assert_eq!(house.ask(path, body).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert!(house.ask("GET /deliveries?state=odd", None).await.problem().starts_with("400 "));
-    assert!(house.ask("GET /deliveries?rp=a%20b", None).await.problem().starts_with("400 "));
+    for odd in ["rp=a%20b", "subject=%00", "idp=%00", "idp=", "limit=x", "since=x", "odd=1"] {
+        let refused = house.ask(&format!("GET /deliveries?{odd}"), None).await;
+        assert!(refused.problem().starts_with("400 "), "{odd}: {}", refused.body);
+    }
     assert_eq!(house.ask("GET /rps", None).await.json(), json!([]));
 }
 
@@ -107,6 +110,49 @@ async fn what_is_held_for_a_paused_one_is_bounded_and_deletions_are_not_dropped(
         house.shown().await,
         ["aaaa u1 password-change discarded 0 (held too long while paused)", "aaaa u2 delete-user pending 0"]
     );
+}
+
+#[tokio::test]
+async fn a_paused_one_is_held_so_many_and_the_oldest_go_first() {
+    for test in engines(TABLES).await {
+        let house = House::over_with(test, Settings { paused_rows: 3, ..settings() }).await;
+        let receiver = Receiver::start().await;
+        house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+        house.ask("POST /rps/aaaa/pause", None).await;
+        house.happens("u0", 900, Change::Delete { reason: None }).await;
+        for number in 1..=5 {
+            house.happens(&format!("u{number}"), 900 + number, Change::PasswordChange).await;
+        }
+        while sweep(Arc::clone(house.inner())).await == work::Tick::More {}
+        let states: Vec<_> =
+            house.deliveries().await.into_iter().map(|it| format!("{} {}", it.subject, it.state)).collect();
+        assert_eq!(
+            states,
+            ["u0 pending", "u1 discarded", "u2 discarded", "u3 discarded", "u4 pending", "u5 pending"]
+        );
+        assert_eq!(house.deliveries().await[1].reason.as_deref(), Some("too many held while paused"));
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_forgotten_so_long_after_the_last_one() {
+    for test in engines(TABLES).await {
+        let house = House::over_with(test, Settings { logins_days: 10, ..settings() }).await;
+        house.logs_in("u1", "aaaa").await;
+        house.logs_in("u1", "bbbb").await;
+        let days = |count: u64| Duration::from_hours(24 * count);
+        house.clock.advance(days(6));
+        house.logs_in("u1", "aaaa").await;
+        house.clock.advance(days(6));
+        while sweep(Arc::clone(house.inner())).await == work::Tick::More {}
+        let logins = house.ask("GET /accounts/main/u1/logins", None).await.json();
+        assert_eq!(logins.as_array().expect("a list").len(), 1);
+        let login = &logins[0];
+        assert_eq!(login["client_id"], "aaaa");
+        let between =
+            login["last_at"].as_i64().expect("a time") - login["first_at"].as_i64().expect("a time");
+        assert_eq!(between, 6 * 86_400_000);
+    }
 }
 
 #[tokio::test]

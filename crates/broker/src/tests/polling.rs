@@ -122,7 +122,14 @@ async fn anothers_tokens_cannot_be_acknowledged_and_strangers_cannot_poll() {
         assert_eq!(names(&poll(&house, &token, json!({})).await), [jti], "it is still there");
         assert_eq!(house.receiver_asks("", POLL, Some(json!({}))).await.fault(), "401 authentication_failed");
         assert_eq!(house.receiver_asks(&pushed, POLL, Some(json!({}))).await.fault(), "400 invalid_request");
-        for odd in ["[]", "{\"ack\":7}", "{\"maxEvents\":-1}", "{\"setErrs\":{\"a\":{}}}", "x"] {
+        for odd in [
+            "[]",
+            "{\"ack\":7}",
+            "{\"maxEvents\":-1}",
+            "{\"setErrs\":{\"a\":{}}}",
+            "{\"ack\":[\"\\u0000\"]}",
+            "x",
+        ] {
             assert_eq!(
                 house.receiver_sends(&token, "/ssf/poll", odd).await.fault(),
                 "400 invalid_request",

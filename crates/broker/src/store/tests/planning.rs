@@ -34,6 +34,7 @@ fn hot() -> Vec<(&'static Sql, usize)> {
         (&receipts::SETTLE, 4),
         (&receipts::SHOW, 1),
         (&subjects::UNSUBSCRIBED, 2),
+        (&parts::WRITTEN, 3),
         (&poll::READ, 2),
         (&poll::WHOSE, 2),
         (&poll::END, 2),
