@@ -1,7 +1,7 @@
 //! A delivery as it goes over the wire, by its receiver's format.
 
 use crate::rp::webhook_key;
-use crate::signer::{CannotSign, Signer, TokenType};
+use crate::signer::{CannotSign, Sign, TokenType};
 use crate::store::rows::Delivery;
 use crate::token::{Issuers, content};
 use crate::{Format, RelyingParty, Secret};
@@ -40,35 +40,48 @@ pub(crate) enum CannotMake {
 pub(crate) fn outgoing(
     rp: &RelyingParty,
     delivery: &Delivery,
-    signer: &Signer,
+    signer: &impl Sign,
     issuers: &Issuers,
     now: Millis,
 ) -> Result<Outgoing, CannotMake> {
     let content = content(delivery, rp.config.format, issuers);
+    if rp.config.format.is_token() {
+        carrying(rp, token(rp, signer, &content)?)
+    } else {
+        webhook(rp, &delivery.jti, now, content)
+    }
+}
+
+/// A request that carries a token, where its receiver's format has it.
+pub(crate) fn carrying(rp: &RelyingParty, token: String) -> Result<Outgoing, CannotMake> {
     let mut headers = own_headers(rp)?;
-    let body = match rp.config.format {
-        Format::FxaHeader => {
-            let token = token(rp, signer, &content)?;
-            headers.insert(AUTHORIZATION, secret(&format!("Bearer {token}"))?);
-            Bytes::new()
-        }
-        Format::Push | Format::Poll => {
-            // RFC 8935 section 2.1.
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/secevent+jwt"));
-            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-            token(rp, signer, &content)?.into()
-        }
-        Format::WebhookHmac | Format::WebhookEd25519 => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            sign_webhook(rp, &delivery.jti, now, &content, &mut headers)?;
-            content.into()
-        }
+    let body = if rp.config.format == Format::FxaHeader {
+        headers.insert(AUTHORIZATION, secret(&format!("Bearer {token}"))?);
+        Bytes::new()
+    } else {
+        // RFC 8935 section 2.1.
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/secevent+jwt"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        token.into()
     };
     Ok(Outgoing { headers, body })
 }
 
+/// A Standard Webhook of that body, signed at that time.
+pub(crate) fn webhook(
+    rp: &RelyingParty,
+    id: &str,
+    now: Millis,
+    body: Vec<u8>,
+) -> Result<Outgoing, CannotMake> {
+    let mut headers = own_headers(rp)?;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    sign_webhook(rp, id, now, &body, &mut headers)?;
+    Ok(Outgoing { headers, body: body.into() })
+}
+
 /// The token of a delivery, by its receiver's algorithm.
-pub(crate) fn token(rp: &RelyingParty, signer: &Signer, claims: &[u8]) -> Result<String, CannotSign> {
+pub(crate) fn token(rp: &RelyingParty, signer: &impl Sign, claims: &[u8]) -> Result<String, CannotSign> {
     let unnamed = rp.config.format == Format::FxaHeader && !rp.config.explicit_type;
     let token_type = if unnamed { TokenType::Unnamed } else { TokenType::SecurityEvent };
     signer.sign(rp.config.algorithm, token_type, claims)

@@ -36,6 +36,17 @@ pub enum CannotSign {
     Key(#[from] SigningKeyError),
 }
 
+/// Whoever signs tokens: the key ring, or a key that was made for a trial.
+pub(crate) trait Sign {
+    /// Signs claims as a compact JWS with the current key of that algorithm.
+    fn sign(
+        &self,
+        algorithm: SigningAlgorithm,
+        token_type: TokenType,
+        claims: &[u8],
+    ) -> Result<String, CannotSign>;
+}
+
 /// A signing key, as anybody may know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyView {
@@ -72,14 +83,14 @@ struct Ring {
 }
 
 /// A key that signs, with its headers written out.
-struct Held {
+pub(crate) struct Held {
     key: Arc<SigningKey>,
     unnamed: Vec<u8>,
     security_event: Vec<u8>,
 }
 
 impl Held {
-    fn new(key: Arc<SigningKey>) -> Self {
+    pub(crate) fn new(key: Arc<SigningKey>) -> Self {
         #[derive(Serialize)]
         struct Header<'a> {
             alg: &'a str,
@@ -92,6 +103,14 @@ impl Held {
             serde_json::to_vec(&header).expect("texts always serialise")
         };
         Self { unnamed: header(None), security_event: header(Some("secevent+jwt")), key }
+    }
+
+    pub(crate) fn sign(&self, token_type: TokenType, claims: &[u8]) -> Result<String, CannotSign> {
+        let header = match token_type {
+            TokenType::Unnamed => &self.unnamed,
+            TokenType::SecurityEvent => &self.security_event,
+        };
+        Ok(self.key.sign_compact(header, claims)?)
     }
 }
 
@@ -114,12 +133,7 @@ impl Signer {
         claims: &[u8],
     ) -> Result<String, CannotSign> {
         let ring = self.0.ring.load();
-        let held = ring.current.get(&algorithm).ok_or(CannotSign::NoKey(algorithm))?;
-        let header = match token_type {
-            TokenType::Unnamed => &held.unnamed,
-            TokenType::SecurityEvent => &held.security_event,
-        };
-        Ok(held.key.sign_compact(header, claims)?)
+        ring.current.get(&algorithm).ok_or(CannotSign::NoKey(algorithm))?.sign(token_type, claims)
     }
 
     /// The published keys: a JWK set's JSON (RFC 7517 section 5).
@@ -191,6 +205,17 @@ impl Signer {
         let now = self.0.store.clock().now();
         let cipher = self.0.cipher.clone();
         self.0.store.run(KeepKeys { cipher, algorithm: name, fresh: [first, second], rotate, now }).await
+    }
+}
+
+impl Sign for Signer {
+    fn sign(
+        &self,
+        algorithm: SigningAlgorithm,
+        token_type: TokenType,
+        claims: &[u8],
+    ) -> Result<String, CannotSign> {
+        Self::sign(self, algorithm, token_type, claims)
     }
 }
 

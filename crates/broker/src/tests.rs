@@ -11,6 +11,7 @@ mod operating;
 mod polling;
 mod receiver;
 mod receivers;
+mod simulating;
 mod streaming;
 
 use crate::capability::Inner;

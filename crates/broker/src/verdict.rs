@@ -54,6 +54,15 @@ impl Verdict {
             Self::Gone => "gone",
         }
     }
+
+    /// What went wrong, in a few words; `None` when nothing did.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Delivered => None,
+            Self::Gone => Some("gone"),
+            Self::Failed { why, .. } | Self::Rejected { why } => Some(why),
+        }
+    }
 }
 
 /// What a relying party's answer means.
@@ -82,7 +91,7 @@ pub fn judge(format: Format, reply: &Reply<'_>) -> Verdict {
 }
 
 /// The `err` of an error answer (RFC 8935 section 2.3), bounded.
-fn push_error(body: &[u8]) -> Option<String> {
+pub(crate) fn push_error(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Error<'a> {
         #[serde(borrow)]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::token::tests::{account, delivery, issuers};
-use crate::{ClientId, Config, EventType, Secrets, SigningAlgorithm, Status};
+use crate::{ClientId, Config, EventType, Secrets, Signer, SigningAlgorithm, Status};
 use aws_lc_rs::signature::{ED25519, KeyPair, UnparsedPublicKey};
 use jose::Compact;
 use keys::RootKey;

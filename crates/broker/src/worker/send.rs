@@ -35,7 +35,8 @@ pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
     let outcome = verdict.as_str();
     meters::attempt(&Measured { delivery: &delivery, outcome, status, at, duration });
     let body = answer.ok().and_then(|answer| kept(answer.body(), &lane.rp));
-    let attempt = Attempt { at, duration, status, outcome, detail: detail(&verdict), answer: body };
+    let detail = verdict.why().map(|why| why.chars().take(200).collect());
+    let attempt = Attempt { at, duration, status, outcome, detail, answer: body };
     Outcome { attempted: attempted(&lane, delivery, &verdict, attempt), _permit: permit }
 }
 
@@ -81,14 +82,6 @@ async fn exchange(
 
 fn reply(answer: &Answer) -> Reply<'_> {
     Reply { status: answer.status().as_u16(), retry_after: answer.retry_after(), body: answer.body() }
-}
-
-fn detail(verdict: &Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Delivered => None,
-        Verdict::Gone => Some("gone".to_owned()),
-        Verdict::Failed { why, .. } | Verdict::Rejected { why } => Some(why.chars().take(200).collect()),
-    }
 }
 
 fn attempted(lane: &Lane, delivery: Delivery, verdict: &Verdict, attempt: Attempt) -> Attempted {

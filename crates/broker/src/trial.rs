@@ -1,0 +1,197 @@
+//! A receiver that something is tried on: no registration, no delivery, no store needed.
+//!
+//! What the simulator and the conformance suite share: how the receiver is to be told ([`RelyingParty`]), whose keys
+//! sign ([`TrialKeys`]), and one exchange with it.
+
+use crate::format::Outgoing;
+use crate::redact::{KEPT, kept};
+use crate::signer::{CannotSign, Held, Sign};
+use crate::store::rows::{About, Delivery};
+use crate::token::Issuers;
+use crate::{ClientId, Config, EventType, InvalidConfig, RelyingParty, Secrets, Signer, SigningAlgorithm};
+use crate::{Format, Status, TokenType};
+use account::{AccountId, IdpId, Subject};
+use bytes::Bytes;
+use jose::{JwkSet, SigningKey, SigningKeyError};
+use outbound::{Answer, Client, Manners, OutboundError, Reach, Url};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::Clock;
+use uuid::Uuid;
+
+/// Whose keys sign what is only tried. Cheap to clone.
+#[derive(Clone)]
+pub enum TrialKeys {
+    /// The house's own: what it signs is as good as what is delivered.
+    House(Signer),
+    /// One made for this trial, which a receiver must be told to trust.
+    Fresh(FreshTrialKey),
+}
+
+/// A key that lives as long as its trial and is kept nowhere. Cheap to clone.
+#[derive(Clone)]
+pub struct FreshTrialKey {
+    held: Arc<Held>,
+    algorithm: SigningAlgorithm,
+    published: Bytes,
+}
+
+impl TrialKeys {
+    /// A fresh key of that algorithm. RSA takes a moment to find.
+    pub fn fresh(algorithm: SigningAlgorithm) -> Result<Self, SigningKeyError> {
+        let key = SigningKey::generate(algorithm.into())?;
+        let set: JwkSet = [key.jwk().clone()].into_iter().collect();
+        let published = serde_json::to_vec(&set).expect("public keys always serialise").into();
+        Ok(Self::Fresh(FreshTrialKey { held: Arc::new(Held::new(Arc::new(key))), algorithm, published }))
+    }
+
+    /// The public halves, as receivers must have them: a JWK set's JSON (RFC 7517 section 5).
+    pub fn published(&self) -> Bytes {
+        match self {
+            Self::House(signer) => signer.published(),
+            Self::Fresh(key) => key.published.clone(),
+        }
+    }
+}
+
+impl Sign for TrialKeys {
+    fn sign(
+        &self,
+        algorithm: SigningAlgorithm,
+        token_type: TokenType,
+        claims: &[u8],
+    ) -> Result<String, CannotSign> {
+        match self {
+            Self::House(signer) => signer.sign(algorithm, token_type, claims),
+            Self::Fresh(key) if key.algorithm == algorithm => key.held.sign(token_type, claims),
+            Self::Fresh(_) => Err(CannotSign::NoKey(algorithm)),
+        }
+    }
+}
+
+/// Why nothing can be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTrial {
+    /// The receiver cannot be so.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// There is nowhere to send anything.
+    #[error("a receiver needs a webhook, and a format by which it is sent to: not `poll`")]
+    NothingToSendTo,
+    /// The issuer is missing.
+    #[error("an issuer is needed: it stands in every token")]
+    NoIssuer,
+    /// The HTTP client cannot be built.
+    #[error(transparent)]
+    Client(#[from] outbound::CannotBuild),
+}
+
+/// A receiver under trial.
+pub struct Trial {
+    pub(crate) rp: RelyingParty,
+    pub(crate) issuers: Issuers,
+    pub(crate) keys: TrialKeys,
+    pub(crate) clock: Clock,
+    url: Url,
+    client: Client,
+}
+
+impl Trial {
+    /// A trial of the receiver at `config.webhook`, told as `config` and `secrets` say; private addresses are reached
+    /// only with `config.allow_private`. `issuer` is the `iss` of what is sent.
+    pub fn new(
+        client_id: ClientId,
+        config: Config,
+        secrets: Secrets,
+        issuer: &str,
+        keys: TrialKeys,
+        clock: Clock,
+    ) -> Result<Self, InvalidTrial> {
+        config.check(&secrets)?;
+        let reach = if config.allow_private { Reach::Everywhere } else { Reach::Public };
+        let manners = Manners { deadline: config.deadline(), max_answer: KEPT, ..Manners::default() };
+        let client = Client::for_outsiders(&manners, reach)?;
+        let url = config.webhook_url().filter(|_| config.format != Format::Poll);
+        let url = url.ok_or(InvalidTrial::NothingToSendTo)?;
+        if issuer.is_empty() {
+            return Err(InvalidTrial::NoIssuer);
+        }
+        let issuers = Issuers { own: issuer.to_owned(), of_accounts: [].into() };
+        let rp = RelyingParty { client_id, config, secrets, status: Status::Enabled, status_at: clock.now() };
+        Ok(Self { rp, issuers, keys, clock, url, client })
+    }
+
+    /// The same, about accounts of that issuer; it is [`Trial::new`]'s unless said so.
+    #[must_use]
+    pub fn with_accounts_of(mut self, issuer: &str) -> Self {
+        self.issuers.of_accounts = [(trial_idp(), issuer.to_owned())].into();
+        self
+    }
+
+    /// The keys that sign.
+    pub fn keys(&self) -> &TrialKeys {
+        &self.keys
+    }
+
+    /// A delivery as the house would have made it just now.
+    pub(crate) fn delivery(&self, about: About, event_type: EventType, payload: String) -> Delivery {
+        let now = self.clock.now();
+        Delivery {
+            id: 0,
+            client_id: self.rp.client_id.clone(),
+            about,
+            kind: String::new(),
+            event_type,
+            payload,
+            jti: Uuid::new_v4().to_string(),
+            txn: Uuid::new_v4().to_string(),
+            iat: now.seconds(),
+            event_at: now,
+            created_at: now,
+            failures: 0,
+            fence: 0,
+        }
+    }
+
+    /// Sends a request once and says what came.
+    pub(crate) async fn send(&self, outgoing: Outgoing) -> Exchange {
+        let request = self.client.post(&self.url, outgoing.body);
+        let headers = outgoing.headers.iter();
+        let request = headers.fold(request, |it, (name, value)| it.header(name.clone(), value.clone()));
+        let began = Instant::now();
+        let answer = request.glance().await;
+        Exchange { answer, duration: began.elapsed() }
+    }
+
+    /// The beginning of an answer's body, as it may be shown.
+    pub(crate) fn shown(&self, answer: &Answer) -> Option<String> {
+        kept(answer.body(), &self.rp)
+    }
+}
+
+/// What came of a request.
+pub(crate) struct Exchange {
+    pub(crate) answer: Result<Answer, OutboundError>,
+    duration: Duration,
+}
+
+impl Exchange {
+    /// How long it took, in milliseconds.
+    pub(crate) fn milliseconds(&self) -> u64 {
+        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// An account that no receiver has: 32 hexadecimal digits, as Mozilla accounts writes them.
+pub fn unknown_subject() -> Subject {
+    Subject::new(&Uuid::new_v4().simple().to_string()).expect("32 hexadecimal digits are a subject")
+}
+
+/// An account, as a delivery names it. The identity provider's name is told to nobody.
+pub(crate) fn about(subject: &Subject) -> About {
+    About::Account(AccountId::new(trial_idp(), subject.clone()))
+}
+
+fn trial_idp() -> IdpId {
+    IdpId::new("trial").expect("a word is the name of an identity provider")
+}
