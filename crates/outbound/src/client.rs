@@ -1,6 +1,6 @@
 use crate::error::{other_side, with_causes};
 use crate::reach::{Guarded, Lookup, SystemLookup, is_public};
-use crate::{Answer, CannotBuild, OutboundError, Reach};
+use crate::{Answer, CannotBuild, OutboundError, Papers, Reach};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
@@ -53,15 +53,24 @@ impl Client {
     /// the connection is made to the very address that was checked. With [`Reach::Public`] whatever is not of the public
     /// internet is [refused](OutboundError::Refused). It goes through no proxy: there the check would be void.
     pub fn for_outsiders(manners: &Manners, reach: Reach) -> Result<Self, CannotBuild> {
+        Self::for_one_outsider(manners, reach, &Papers::default())
+    }
+
+    /// As [`for_outsiders`](Self::for_outsiders), for one that is shown a certificate or is trusted by one of its own.
+    pub fn for_one_outsider(manners: &Manners, reach: Reach, papers: &Papers) -> Result<Self, CannotBuild> {
         let manners = Manners { proxy: None, ..manners.clone() };
         match reach {
-            Reach::Everywhere => Self::built(&manners, reach, |builder| builder),
-            Reach::Public => Self::guarded(&manners, || Guarded::new(SystemLookup, is_public)),
+            Reach::Everywhere => Self::built(&manners, reach, |builder| papers.given(builder)),
+            Reach::Public => Self::guarded(&manners, papers, || Guarded::new(SystemLookup, is_public)),
         }
     }
 
-    fn guarded<L: Lookup>(manners: &Manners, resolver: impl Fn() -> Guarded<L>) -> Result<Self, CannotBuild> {
-        Self::built(manners, Reach::Public, |builder| builder.dns_resolver(resolver()))
+    fn guarded<L: Lookup>(
+        manners: &Manners,
+        papers: &Papers,
+        resolver: impl Fn() -> Guarded<L>,
+    ) -> Result<Self, CannotBuild> {
+        Self::built(manners, Reach::Public, |builder| papers.given(builder).dns_resolver(resolver()))
     }
 
     fn built(
@@ -193,7 +202,7 @@ fn no_authorities(error: &reqwest::Error) -> bool {
     with_causes(error).contains("No CA certificates")
 }
 
-fn cannot_build(error: &reqwest::Error) -> CannotBuild {
+pub(crate) fn cannot_build(error: &reqwest::Error) -> CannotBuild {
     CannotBuild { detail: with_causes(error) }
 }
 
@@ -369,7 +378,8 @@ mod tests {
             format!("http://rebinding.example:{}/", url.port().expect("a port")).parse().expect("a URL");
         let ask = async || {
             // A client of its own each time, so that each opens a connection.
-            let client = Client::guarded(&Manners::default(), resolver).expect("a client");
+            let client =
+                Client::guarded(&Manners::default(), &Papers::default(), resolver).expect("a client");
             client.post(&rebound, Bytes::new()).send().await
         };
         assert!(ask().await.is_ok(), "the one address that was looked up was the one that was reached");

@@ -59,7 +59,7 @@ pub enum OutboundError {
         to: String,
         /// The answer's status.
         status: StatusCode,
-        /// When it wants to be asked again, if it said so in seconds (RFC 9110 section 10.2.3); at most an hour.
+        /// When it wants to be asked again, if it said so (RFC 9110 section 10.2.3); at most an hour.
         retry_after: Option<Duration>,
     },
     /// An answer of success whose body is not what was asked for.

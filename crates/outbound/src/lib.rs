@@ -10,11 +10,13 @@
 mod answer;
 mod client;
 mod error;
+mod papers;
 mod reach;
 
 pub use answer::Answer;
 pub use client::{Client, Manners, Request};
 pub use error::{CannotBuild, OutboundError};
 pub use http::{HeaderMap, StatusCode, header};
+pub use papers::Papers;
 pub use reach::Reach;
 pub use url::Url;

@@ -23,8 +23,9 @@ impl Reach {
         self == Self::Everywhere || is_public(address)
     }
 
-    /// An address written out in a URL never meets the resolver: it is looked at here.
-    pub(crate) fn refuses_literal(self, url: &Url) -> bool {
+    /// Whether a URL names an address itself, and one that may not be reached: such never meets the resolver. What a
+    /// name leads to is found out when it is asked.
+    pub fn refuses_literal(self, url: &Url) -> bool {
         match url.host() {
             Some(Host::Ipv4(address)) => !self.allows(address.into()),
             Some(Host::Ipv6(address)) => !self.allows(address.into()),

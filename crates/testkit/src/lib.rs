@@ -20,6 +20,7 @@ mod programs;
 mod rerun;
 mod server;
 mod supervised;
+mod tls;
 mod wait;
 
 pub use moto::Moto;
@@ -27,4 +28,5 @@ pub use port::free_port;
 pub use postgres::{Fsync, Postgres, PostgresOptions};
 pub use rerun::Rerun;
 pub use server::{MOTO_URL, POSTGRES_URL, PYTHON, PostgresServer, moto_endpoint, postgres_server};
+pub use tls::{Authority, Heard, MutualTls, Papers};
 pub use wait::wait_until;
