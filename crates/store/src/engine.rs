@@ -1,7 +1,8 @@
 use crate::postgres::Postgres;
 use crate::signal::Signals;
 use crate::sqlite::Sqlite;
-use crate::{Clock, Operation, PointRead, StoreError};
+use crate::tx::Afterwards;
+use crate::{Clock, Operation, PointRead, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,12 +110,17 @@ impl Store {
     /// Runs an operation in a transaction; the answer comes after the commit. Lost races are run again.
     pub async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let began = Instant::now();
+        let operation = WithAfterwards(operation);
         let outcome = match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.run(operation).await,
             Backend::Postgres(postgres) => postgres.run(&operation).await,
         };
-        observe::<O>(began, &outcome);
-        outcome
+        observe::<O, _>(began, &outcome);
+        let (output, afterwards) = outcome?;
+        for then in afterwards {
+            then();
+        }
+        Ok(output)
     }
 
     /// Reads a few rows by an index, at once.
@@ -172,12 +178,26 @@ impl Operation for Ping {
     const NAME: &'static str = "ping";
     type Output = ();
 
-    async fn run(&self, tx: &mut crate::Tx<'_>) -> Result<(), StoreError> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         tx.query(&PING, &[], |_| Ok(())).await.map(drop)
     }
 }
 
-fn observe<O: Operation>(began: Instant, outcome: &Result<O::Output, StoreError>) {
+/// An operation, whose answer brings along what is to be done after the commit.
+struct WithAfterwards<O>(O);
+
+impl<O: Operation> Operation for WithAfterwards<O> {
+    const NAME: &'static str = O::NAME;
+    const RESOLVES_UNKNOWN: bool = O::RESOLVES_UNKNOWN;
+    type Output = (O::Output, Afterwards);
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        let output = self.0.run(tx).await?;
+        Ok((output, tx.take_afterwards()))
+    }
+}
+
+fn observe<O: Operation, T>(began: Instant, outcome: &Result<T, StoreError>) {
     let result = match outcome {
         Ok(_) => "ok",
         Err(error) if error.is_outage() => "outage",

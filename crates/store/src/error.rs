@@ -9,6 +9,12 @@ pub enum StoreError {
         /// What was tried and what came of it.
         reason: String,
     },
+    /// It may only be read just now (a failover, a server that protects itself). Nothing was changed: try again later.
+    #[error("the store can only be read just now: {reason}")]
+    ReadOnly {
+        /// What the engine said.
+        reason: String,
+    },
     /// The connection was lost before a commit was sent. Nothing was changed; the store tried again already.
     #[error("the connection to the store was lost: {reason}")]
     Lost {
@@ -85,6 +91,7 @@ impl StoreError {
         matches!(
             self,
             Self::Unavailable { .. }
+                | Self::ReadOnly { .. }
                 | Self::Lost { .. }
                 | Self::Stale { .. }
                 | Self::NotCommitted { .. }
@@ -149,6 +156,7 @@ impl From<tokio_postgres::Error> for StoreError {
             {
                 Self::Conflict { attempts: 1, reason }
             }
+            _ if *state == SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly { reason },
             _ if matches!(state.code(), "0A000" | "26000") => Self::Stale { reason },
             _ if matches!(state.code(), "57P01" | "57P02" | "57P03") => Self::Lost { reason },
             // connection exception, insufficient resources, operator intervention (shutdown, cancel), system error,

@@ -64,12 +64,26 @@ impl Postgres {
 
     /// Runs an operation until it commits, fails for good, or lost too often.
     pub(crate) async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
-        self.run_as(BEGIN, operation).await
+        let outcome = self.run_as(BEGIN, operation).await;
+        if let Err(StoreError::ReadOnly { .. }) = outcome {
+            self.start_over();
+        }
+        outcome
     }
 
-    /// Runs an operation that only reads, with one view of everything.
+    /// Runs an operation that only reads, with one view of everything. One that writes is a defect.
     pub(crate) async fn scan<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
-        self.run_as(BEGIN_SCAN, operation).await
+        self.run_as(BEGIN_SCAN, operation).await.map_err(|error| match error {
+            StoreError::ReadOnly { reason } => StoreError::Statement { reason },
+            other => other,
+        })
+    }
+
+    /// Lets every connection go. A server that can only be read has perhaps been replaced: the next connections find
+    /// the one that can be written, and nobody reads from the old one what is no longer true.
+    fn start_over(&self) {
+        self.pool.retain(|_, _| false);
+        self.shared.start_over();
     }
 
     async fn run_as<O: Operation>(&self, begin: &str, operation: &O) -> Result<O::Output, StoreError> {

@@ -9,7 +9,13 @@ pub struct Tx<'a> {
     /// PostgreSQL refuses every statement after a failed one, and answers COMMIT with a silent rollback: so a
     /// failure that was not undone to a savepoint is kept here and ends the transaction.
     failed: Option<StoreError>,
+    /// What is to be done once it has committed, and how much of that was there at the savepoint.
+    afterwards: Afterwards,
+    at_savepoint: usize,
 }
+
+/// What is to be done after a commit.
+pub(crate) type Afterwards = Vec<Box<dyn FnOnce() + Send>>;
 
 enum Inner<'a> {
     Sqlite(&'a mut rusqlite::Connection),
@@ -18,16 +24,30 @@ enum Inner<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn sqlite(connection: &'a mut rusqlite::Connection) -> Self {
-        Self { inner: Inner::Sqlite(connection), failed: None }
+        Self::within(Inner::Sqlite(connection))
     }
 
     /// On a connection in whose transaction everything runs.
     pub(crate) fn postgres(client: &'a deadpool_postgres::ClientWrapper) -> Self {
-        Self { inner: Inner::Postgres(client), failed: None }
+        Self::within(Inner::Postgres(client))
+    }
+
+    fn within(inner: Inner<'a>) -> Self {
+        Self { inner, failed: None, afterwards: Vec::new(), at_savepoint: 0 }
     }
 
     pub(crate) fn take_failure(&mut self) -> Option<StoreError> {
         self.failed.take()
+    }
+
+    /// Has something done once the transaction has committed, and never if it does not: what counts, counts then, so
+    /// that an operation that is run again counts once. Not done for a caller that stopped waiting.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.afterwards.push(Box::new(then));
+    }
+
+    pub(crate) fn take_afterwards(&mut self) -> Afterwards {
+        std::mem::take(&mut self.afterwards)
     }
 
     /// Which engine it runs on.
@@ -106,6 +126,7 @@ impl<'a> Tx<'a> {
 
     /// Opens a savepoint: what follows can be [undone](Self::undo) alone.
     pub async fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.at_savepoint = self.afterwards.len();
         self.batch("savepoint inner_step").await
     }
 
@@ -117,6 +138,7 @@ impl<'a> Tx<'a> {
     /// Undoes what came since the savepoint, a failure included.
     pub async fn undo(&mut self) -> Result<(), StoreError> {
         self.failed = None;
+        self.afterwards.truncate(self.at_savepoint);
         self.batch("rollback to savepoint inner_step; release savepoint inner_step").await
     }
 

@@ -50,6 +50,15 @@ impl Shared {
         self.read_once(read).await
     }
 
+    /// Gives up every connection, for new ones.
+    pub(super) fn start_over(&self) {
+        for slot in &self.slots {
+            if let Some(line) = slot.line.lock().take() {
+                line.given_up.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     async fn read_once<R: PointRead>(&self, read: &R) -> Result<R::Output, StoreError> {
         let slot = &self.slots[self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len()];
         let opened = tokio::time::timeout(self.wait, self.open(slot)).await;

@@ -1,6 +1,7 @@
 //! The shared suite of the store: what holds on both engines is tested on both, what only one of them can do to us is
 //! done to that one.
 
+mod afterwards;
 mod again;
 mod callers;
 mod crash;
@@ -11,6 +12,7 @@ mod migrations;
 mod outage;
 mod owner;
 mod proxy;
+mod read_only;
 mod signals;
 mod stale;
 mod statements;
