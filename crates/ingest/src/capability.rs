@@ -21,7 +21,7 @@ const FILE: &str = "file";
 const FILE_OF: &str = "file:";
 
 /// Names that no queue can have: tokens, files, and what operators do.
-const TAKEN: [&str; 3] = [SET, FILE, "admin"];
+const TAKEN: [&str; 3] = [SET, FILE, SourceId::OPERATOR];
 
 /// What the binary gets.
 pub struct Ingest {

@@ -1,6 +1,7 @@
 //! Junk is kept with its reason, so that nothing is lost and the line moves on.
 
-use crate::apply::{Ledger, SourceId, bounded};
+use crate::receipts::bounded;
+use crate::{Ledger, SourceId};
 use account::Millis;
 use serde::{Deserialize, Serialize};
 use store::{Operation, Row, StoreError, Tx};
@@ -20,6 +21,10 @@ store::statements! {
     static SHOW = both(
         "select id, source, message_id, reason, detail, body, received_at from dead_letters where id = $1");
     static DROP = both("delete from dead_letters where id = $1");
+    // By their numbers, latest first: a bounded look, however many there are.
+    static RECENT = both(
+        "select count(*) from (select received_at from dead_letters order by id desc limit $2) as latest
+         where received_at >= $1");
     static COUNT = both("select count(*) from dead_letters");
 }
 
@@ -67,11 +72,6 @@ impl Ledger {
         if letters.is_empty() {
             return Ok(());
         }
-        for letter in &letters {
-            let labels =
-                [("source", letter.source.as_str().to_owned()), ("reason", letter.reason.to_owned())];
-            metrics::counter!("ledger.dead_letters", &labels).increment(1);
-        }
         Ok(self.store.run(Bury { letters, now: self.store.clock().now() }).await?)
     }
 
@@ -90,7 +90,12 @@ impl Ledger {
         self.store.run(Drop(id)).await
     }
 
-    /// How many dead letters there are.
+    /// How many of the latest `most` dead letters have come in since then.
+    pub async fn recent_dead_letters(&self, since: Millis, most: u32) -> Result<i64, StoreError> {
+        self.store.scan(Recent { since, most }).await
+    }
+
+    /// How many dead letters there are. Counts every one: not for what is asked often.
     pub async fn count_dead_letters(&self) -> Result<i64, StoreError> {
         self.store.scan(Count).await
     }
@@ -108,6 +113,9 @@ impl Operation for Bury {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         for letter in &self.letters {
+            let (source, reason) = (letter.source.as_str().to_owned(), letter.reason);
+            let counter = metrics::counter!("ledger.dead_letters", "source" => source, "reason" => reason);
+            tx.after_commit(move || counter.increment(1));
             let (message_id, detail) = (bounded(&letter.message_id), clean(&letter.detail, 2_000));
             let body = &letter.body[..letter.body.len().min(LARGEST_BODY)];
             let params = [
@@ -176,6 +184,20 @@ impl Operation for Drop {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         Ok(tx.execute(&DROP, &[self.0.into()]).await? == 1)
+    }
+}
+
+struct Recent {
+    since: Millis,
+    most: u32,
+}
+
+impl Operation for Recent {
+    const NAME: &'static str = "dead_letters.recent";
+    type Output = i64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+        tx.query_one(&RECENT, &[self.since.into(), i64::from(self.most).into()], |row| row.int(0)).await
     }
 }
 

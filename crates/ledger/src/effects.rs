@@ -67,7 +67,8 @@ impl Ledger {
         })
     }
 
-    /// One turn: every effect that is due, each in a transaction of its own.
+    /// One turn: every effect that is due, each in a transaction of its own. One that is done in parts has one part done
+    /// in each turn.
     pub async fn carry_out_due(self) -> Tick {
         let mut tick = Tick::Idle;
         for consequence in self.consequences.iter() {
@@ -75,8 +76,10 @@ impl Ledger {
             match self.store.scan(due).await {
                 Ok(due) => {
                     for (account, version) in due {
-                        self.carry_out_one(consequence, account, version).await;
                         tick = Tick::More;
+                        if self.carry_out_one(consequence, account, version).await == Tick::Failed {
+                            return Tick::Failed;
+                        }
                     }
                 }
                 Err(error) => {
@@ -88,14 +91,23 @@ impl Ledger {
         tick
     }
 
-    async fn carry_out_one(&self, consequence: &Arc<dyn Consequence>, account: AccountId, version: i64) {
+    /// Carries one out or puts it off. When neither can be done, the same would come again at once: so it has failed.
+    async fn carry_out_one(
+        &self,
+        consequence: &Arc<dyn Consequence>,
+        account: AccountId,
+        version: i64,
+    ) -> Tick {
         let owed = Owed { account, version, capability: consequence.capability() };
         let carry_out = CarryOut { owed: owed.clone(), consequence: Arc::clone(consequence) };
-        if let Err(error) = self.store.run(carry_out).await {
-            tracing::error!(capability = owed.capability, %error, "an effect failed; it is tried again");
-            let now = self.store.clock().now();
-            if let Err(error) = self.store.run(Postpone { owed, now, error: error.to_string() }).await {
+        let Err(error) = self.store.run(carry_out).await else { return Tick::More };
+        tracing::error!(capability = owed.capability, %error, "an effect failed; it is tried again");
+        let now = self.store.clock().now();
+        match self.store.run(Postpone { owed, now, error: error.to_string() }).await {
+            Ok(()) => Tick::More,
+            Err(error) => {
                 tracing::warn!(%error, "a failed effect could not be postponed");
+                Tick::Failed
             }
         }
     }

@@ -12,15 +12,21 @@ use work::{Pace, Tick, work_through};
 /// Signalled when there is something new to read.
 pub(crate) const TOPIC: &str = "ledger.feed";
 const PAGE: i64 = 500;
+/// How many bytes of changes a page has at most, unless its first event alone has more.
+const PAGE_BYTES: i64 = 1 << 20;
 /// How long a tailer waits for a signal before it looks by itself.
 const POLL: Duration = Duration::from_secs(1);
 
 store::statements! {
     static HEAD = both("select epoch, heartbeat_at, coalesce((select max(position) from events), 0),
                         coalesce((select min(position) from events), 1) from feed");
+    // First the sizes alone: what is too much for a page is not even looked at.
     static AFTER = both(
-        "select idp, subject, position, version, at, received_at, source, change, mark, state from events
-         where position > $1 order by position limit $2");
+        "with sizes as (select position, octet_length(change) as size from events
+           where position > $1 order by position limit $2),
+         page as (select position, sum(size) over (order by position) - size as earlier from sizes)
+         select idp, subject, position, version, at, received_at, source, kind, change, mark, state from events
+         where position > $1 and position <= (select max(position) from page where earlier < $3) order by position");
     // Never past an event that still waits for its position.
     static BEAT = per_engine {
         sqlite: "update feed set heartbeat_at = max(heartbeat_at, ?1)",
@@ -54,7 +60,8 @@ pub struct FeedEvent {
     pub received_at: Millis,
     /// Who told.
     pub source: String,
-    /// What happened.
+    /// What happened; `Unknown` for a kind that a newer version of Highwater wrote. It may be late and not hold any more:
+    /// the mark and the state are what readers go by, and whoever remembers something of the account lets go of it.
     pub change: Change,
     /// The account's mark after it.
     pub mark: Mark,
@@ -238,7 +245,8 @@ impl Operation for ReadAfter {
     type Output = (Head, Vec<FeedEvent>);
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let events = tx.query(&AFTER, &[self.position.into(), PAGE.into()], feed_event).await?;
+        let events =
+            tx.query(&AFTER, &[self.position.into(), PAGE.into(), PAGE_BYTES.into()], feed_event).await?;
         Ok((read_head(tx).await?, events))
     }
 }
@@ -251,9 +259,19 @@ fn feed_event(row: &Row<'_>) -> Result<FeedEvent, StoreError> {
         at: Millis::new(row.int(4)?),
         received_at: Millis::new(row.int(5)?),
         source: row.text(6)?.to_owned(),
-        change: change_of(row.text(7)?)?,
-        mark: Mark::at(Millis::new(row.int(8)?)),
-        state: State::from_code(row.int(9)?),
+        change: readable(row.text(7)?, row.text(8)?),
+        mark: Mark::at(Millis::new(row.int(9)?)),
+        state: State::from_code(row.int(10)?),
+    })
+}
+
+/// What a newer node wrote is perhaps not to be read here. It stops nobody: the account, the mark and the state say what
+/// a reader must do, and the change itself is one of an unknown kind.
+fn readable(kind: &str, text: &str) -> Change {
+    change_of(text).unwrap_or_else(|error| {
+        tracing::warn!(kind, %error, "an event of the feed is of a kind this version does not know");
+        metrics::counter!("ledger.unreadable_events").increment(1);
+        Change::Unknown { name: kind.to_owned(), body: text.to_owned() }
     })
 }
 

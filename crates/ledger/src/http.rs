@@ -14,9 +14,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The source of what operators do.
-const ADMIN: &str = "admin";
-
 impl Ledger {
     /// What the ledger hands the binary.
     pub fn capability(&self, retention: Retention) -> Capability {
@@ -111,7 +108,8 @@ async fn change(
 ) -> Result<Json<AccountChanged>, Problem> {
     let event = AccountEvent { account: account.clone(), at: Some(ledger.store().clock().now()), change };
     let message_id = uuid::Uuid::new_v4().to_string();
-    let applied = ledger.apply(Received { source: SourceId::new(ADMIN), message_id, event }).await?;
+    let applied =
+        ledger.apply(Received { source: SourceId::new(SourceId::OPERATOR), message_id, event }).await?;
     let changed = matches!(applied, Applied::News { .. });
     Ok(Json(AccountChanged { changed, account: view(ledger, &account).await? }))
 }
@@ -126,7 +124,8 @@ async fn show_account(
     Ok(Json(view(&ledger, &parse(&idp, &subject)?).await?))
 }
 
-/// Disables an account: an event through the ledger, so that everything that trusts it is told.
+/// Disables an account: an event through the ledger, so that everything that trusts it is told. It stays so until an
+/// operator enables it, whatever its identity provider says meanwhile.
 #[utoipa::path(post, path = "/accounts/{idp}/{subject}/disable", tag = "accounts",
     responses((status = 200, body = AccountChanged), (status = 503, body = Problem)))]
 async fn disable_account(
@@ -136,7 +135,7 @@ async fn disable_account(
     change(&ledger, parse(&idp, &subject)?, Change::Disable).await
 }
 
-/// Enables an account again.
+/// Enables an account again, whoever disabled it.
 #[utoipa::path(post, path = "/accounts/{idp}/{subject}/enable", tag = "accounts",
     responses((status = 200, body = AccountChanged), (status = 503, body = Problem)))]
 async fn enable_account(

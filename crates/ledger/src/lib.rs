@@ -9,6 +9,7 @@
 //! event ─▶ lock ─▶ seen? ─▶ mark, state ─▶ append ─▶ effects ─▶ COMMIT ─▶ feed
 //! ```
 
+mod accounts;
 mod apply;
 mod capability;
 mod consequence;
@@ -20,6 +21,8 @@ mod owe;
 #[cfg(test)]
 mod planning;
 mod problem;
+mod receipts;
+mod received;
 mod retention;
 mod rules;
 mod schema;
@@ -27,13 +30,14 @@ mod sequencer;
 mod standing;
 mod tombstones;
 
-pub use apply::{Applied, Ledger, LedgerError, Received, SourceId, committed};
+pub use apply::{Applied, Ledger, LedgerError, committed};
 pub use capability::{Capability, Role, Worker};
-pub use consequence::{Consequence, News, Outcome};
+pub use consequence::{CarryOut, Consequence, News, Outcome, ToTell};
 pub use dead_letters::{DeadLetter, KeptLetter};
 pub use effects::PendingEffects;
 pub use feed::{Cursor, Feed, FeedError, FeedEvent, Page, Tail};
 pub use problem::Problem;
+pub use received::{Received, SourceId};
 pub use retention::Retention;
 pub use rules::Account;
 pub use schema::MIGRATIONS;
@@ -42,11 +46,13 @@ pub use tombstones::Tombstones;
 
 /// Every statement of the ledger, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
+    accounts::STATEMENTS,
     apply::STATEMENTS,
     dead_letters::STATEMENTS,
     effects::STATEMENTS,
     feed::STATEMENTS,
     owe::STATEMENTS,
+    receipts::STATEMENTS,
     retention::STATEMENTS,
     sequencer::STATEMENTS,
     standing::STATEMENTS,

@@ -124,8 +124,10 @@ async fn carry_out(
         Err(error) if error.is_outage() => Err(error),
         Err(error) => {
             tracing::error!(capability, %error, "a consequence failed; its effects stay pending and are retried");
-            metrics::counter!("ledger.effects_failed", "capability" => capability).increment(1);
-            tx.undo().await.map(|()| false)
+            tx.undo().await?;
+            let failed = metrics::counter!("ledger.effects_failed", "capability" => capability);
+            tx.after_commit(move || failed.increment(1));
+            Ok(false)
         }
     }
 }

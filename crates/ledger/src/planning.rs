@@ -1,7 +1,7 @@
 //! How PostgreSQL means to find rows while it knows nothing of the tables' sizes: such a plan stays in a connection's
 //! cache while they grow, so it must not be a scan.
 
-use crate::{MIGRATIONS, apply, owe, tombstones};
+use crate::{MIGRATIONS, accounts, owe, receipts, tombstones};
 use store::Value;
 use store::testing::{plan, postgres};
 
@@ -12,8 +12,8 @@ async fn rows_are_found_by_their_index_even_before_the_first_statistics() {
         r#"[{"at": 0, "idp": "main", "subject": "u", "account": "x", "source": "s", "message_id": "m"}]"#,
     );
     for (sql, table) in [
-        (&apply::SEEN, "receipts"),
-        (&apply::LOAD, "accounts"),
+        (&receipts::SEEN, "receipts"),
+        (&accounts::LOAD, "accounts"),
         (&tombstones::AMONG, "tombstones"),
         (&owe::CAPABILITIES, "effects"),
     ] {

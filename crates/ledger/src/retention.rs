@@ -1,10 +1,9 @@
 //! What is kept, and for how long. Old rows go in small chunks, so that nobody waits for them.
 
 use crate::{Ledger, Worker};
-use account::Millis;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use store::{Operation, Sql, StoreError, Tx};
+use store::{Operation, Sql, StoreError, Tx, Value};
 use tokio::sync::watch;
 use work::{Pace, Tick, work_through};
 
@@ -29,6 +28,14 @@ store::statements! {
              where e.state = 0 and e.idp = o.idp and e.subject = o.subject and e.version = o.version))
          delete from events where position in (select position from oldest)
            and position < coalesce((select position from kept), 9223372036854775807)");
+    // From the first ones, whose numbers are the lowest; no index is needed for that.
+    static DEAD_LETTERS = both(
+        "delete from dead_letters where received_at < $1
+           and id in (select id from dead_letters order by id limit $2)");
+    // Beyond so many, whatever their age.
+    static TOO_MANY_LETTERS = both(
+        "delete from dead_letters where id in (select id from dead_letters where id <=
+           (select id from dead_letters order by id desc limit 1 offset $1) order by id limit $2)");
     static EFFECTS = per_engine {
         sqlite:
             "delete from effects where rowid in (select rowid from effects e where e.state = 1 and e.next_attempt_at < $1 limit $2)",
@@ -53,7 +60,7 @@ store::statements! {
     };
 }
 
-/// How long things are kept, in days.
+/// How long things are kept, in days, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
@@ -63,11 +70,21 @@ pub struct Retention {
     pub receipts_days: u32,
     /// Rows of deleted accounts.
     pub deleted_accounts_days: u32,
+    /// Dead letters.
+    pub dead_letters_days: u32,
+    /// How many dead letters are kept at most, whatever their age: the latest.
+    pub dead_letters: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events_days: 90, receipts_days: 35, deleted_accounts_days: 100 }
+        Self {
+            events_days: 90,
+            receipts_days: 35,
+            deleted_accounts_days: 100,
+            dead_letters_days: 90,
+            dead_letters: 100_000,
+        }
     }
 }
 
@@ -85,16 +102,18 @@ impl Ledger {
     pub async fn drop_old(self, retention: Retention) -> Tick {
         let now = self.store.clock().now();
         let before = |days: u32| now.minus(Duration::from_hours(24 * u64::from(days)));
-        let chores: [(&'static Sql, Millis); 5] = [
-            (&RECEIPTS, before(retention.receipts_days.max(LEAST_RECEIPT_DAYS))),
-            (&EVENTS, before(retention.events_days)),
-            (&EFFECTS, before(retention.events_days)),
-            (&ACCOUNTS, before(retention.deleted_accounts_days)),
-            (&TOMBSTONES, now),
+        let chores: [(&'static Sql, Value<'static>); 7] = [
+            (&RECEIPTS, before(retention.receipts_days.max(LEAST_RECEIPT_DAYS)).into()),
+            (&EVENTS, before(retention.events_days).into()),
+            (&EFFECTS, before(retention.events_days).into()),
+            (&ACCOUNTS, before(retention.deleted_accounts_days).into()),
+            (&TOMBSTONES, now.into()),
+            (&DEAD_LETTERS, before(retention.dead_letters_days).into()),
+            (&TOO_MANY_LETTERS, i64::from(retention.dead_letters).into()),
         ];
         let mut tick = Tick::Idle;
-        for (sql, before) in chores {
-            match self.store.run(DropChunk { sql, before }).await {
+        for (sql, bound) in chores {
+            match self.store.run(DropChunk { sql, bound }).await {
                 Ok(dropped) if dropped >= CHUNK.unsigned_abs() => tick = Tick::More,
                 Ok(_) => {}
                 Err(error) => {
@@ -109,7 +128,7 @@ impl Ledger {
 
 struct DropChunk {
     sql: &'static Sql,
-    before: Millis,
+    bound: Value<'static>,
 }
 
 impl Operation for DropChunk {
@@ -118,6 +137,6 @@ impl Operation for DropChunk {
     type Output = u64;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        tx.execute(self.sql, &[self.before.into(), CHUNK.into()]).await
+        tx.execute(self.sql, &[self.bound, CHUNK.into()]).await
     }
 }

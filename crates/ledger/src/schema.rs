@@ -93,4 +93,13 @@ pub static MIGRATIONS: &[Migration] = &[
         );
         create index tombstones_expiry on tombstones (expires_at);",
     ),
+    // Two registers: what identity providers say of an account, and what operators do. `state` and `state_at` are what
+    // follows from both.
+    Migration::both(
+        "ledger 0007 operators' holds",
+        "alter table accounts add column told_state smallint;
+        alter table accounts add column told_at bigint;
+        alter table accounts add column held_state smallint not null default 0; -- 1: an operator holds it disabled
+        alter table accounts add column held_at bigint not null default 0;",
+    ),
 ];

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 store::statements! {
     static STANDING = both(
-        "select a.version, a.mark, a.credential_at, a.state, a.state_at, a.first_seen_at, a.updated_at, t.deleted_at
+        "select a.version, a.mark, a.credential_at, a.state, a.state_at, a.first_seen_at, a.updated_at, t.deleted_at,
+           case when a.held_state = 1 then a.held_at end
          from (select 1 as one) as one
          left join accounts a on a.idp = $1 and a.subject = $2
          left join tombstones t on t.account = $3");
@@ -29,6 +30,10 @@ pub struct Standing {
     /// The event time of the change that set the state.
     #[schema(value_type = i64)]
     pub state_at: Millis,
+    /// Since when an operator holds it disabled; absent: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub held_at: Option<Millis>,
     /// When it was first seen.
     #[schema(value_type = i64)]
     pub first_seen_at: Millis,
@@ -75,6 +80,7 @@ impl PointRead for ReadStanding<'_> {
                     credential_at: at(2)?,
                     state: State::from_code(row.int(3)?),
                     state_at: at(4)?,
+                    held_at: row.opt_int(8)?.map(Millis::new),
                     first_seen_at: at(5)?,
                     updated_at: at(6)?,
                 }),

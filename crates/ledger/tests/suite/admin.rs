@@ -1,7 +1,7 @@
 //! The admin API of the ledger, through the real router.
 
-use crate::told::{account, at, delete, ledger, news, told};
-use account::Change;
+use crate::told::{Execute, account, at, delete, known, ledger, news, told};
+use account::{Change, Profile, State};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -10,8 +10,10 @@ use ledger::{DeadLetter, Ledger, Retention, SourceId};
 use std::fmt::Write;
 use std::time::Duration;
 use store::testing::{TestStore, engines, sqlite};
-use store::{Clock, Settings, Store};
+use store::{Clock, Settings, Sql, Store};
 use tower::ServiceExt;
+
+static AS_BEFORE: Sql = Sql::both("update accounts set told_state = null, told_at = null");
 
 /// The router as the binary gets it, and what it says.
 struct Admin(Router);
@@ -165,6 +167,7 @@ async fn an_operator_disables_an_account_and_enables_it_again() {
       "changed": true,
       "credential_at": 0,
       "first_seen_at": 1789000000000,
+      "held_at": 1789000000000,
       "idp": "main",
       "mark": 1789000000000,
       "state": "disabled",
@@ -190,6 +193,48 @@ async fn an_operator_disables_an_account_and_enables_it_again() {
       "version": 2
     }
     "#);
+}
+
+/// What an operator shut stays shut, whatever its identity provider says meanwhile.
+#[tokio::test]
+async fn an_account_that_an_operator_disabled_is_enabled_by_an_operator_only() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        let admin = Admin::of(&ledger);
+        let user = account("user");
+        let stands = async || ledger.standing(&user).await.expect("read").expect("known");
+        assert!(admin.ask("POST", "/accounts/main/user/disable").await.contains(r#""changed": true"#));
+        test.clock.advance(Duration::from_secs(1));
+        let profile = Profile { account_disabled: Some(false), ..Profile::default() };
+        news(&ledger, told(1, &user, at(500), Change::ProfileChange(profile))).await;
+        known(&ledger, told(2, &user, at(600), Change::Enable)).await;
+        let held = stands().await;
+        assert_eq!((held.state, held.state_at, held.held_at), (State::Disabled, at(0), Some(at(0))));
+
+        // What the identity provider itself disables, an operator can enable too.
+        known(&ledger, told(3, &user, at(700), Change::Disable)).await;
+        assert!(admin.ask("POST", "/accounts/main/user/enable").await.contains(r#""changed": true"#));
+        let free = stands().await;
+        assert_eq!((free.state, free.state_at, free.held_at), (State::Active, at(1_000), None));
+        news(&ledger, told(4, &user, at(1_100), Change::Disable)).await;
+        news(&ledger, told(5, &user, at(1_200), Change::Enable)).await;
+        assert_eq!(stands().await.state, State::Active, "nobody holds it any more");
+    }
+}
+
+/// Rows of before the operators' holds have no columns for them.
+#[tokio::test]
+async fn an_account_of_before_the_holds_stands_as_it_did() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        let user = account("user");
+        news(&ledger, told(1, &user, at(5), Change::Disable)).await;
+        test.store.run(Execute(&AS_BEFORE)).await.expect("as it was");
+        known(&ledger, told(2, &user, at(4), Change::Enable)).await;
+        let standing = ledger.standing(&user).await.expect("read").expect("known");
+        assert_eq!((standing.state, standing.state_at, standing.held_at), (State::Disabled, at(5), None));
+        news(&ledger, told(3, &user, at(6), Change::Enable)).await;
+    }
 }
 
 async fn bury(ledger: &Ledger, message_id: &str, body: &[u8]) {

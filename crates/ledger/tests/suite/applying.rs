@@ -3,7 +3,7 @@
 use crate::model::{Said, expected};
 use crate::told::{account, all_events, at, known, ledger, login, news, subscribed, told, told_by};
 use account::{AccountId, Change, DeleteReason, Login, Mark, Profile, State};
-use ledger::{Applied, Ledger, LedgerError, Received, Standing};
+use ledger::{Applied, Ledger, LedgerError, Received, SourceId, Standing};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,8 @@ fn any_said() -> impl Strategy<Value = Said> {
         1 => Just(Some(300_001)),
         1 => Just(None),
     ];
-    (0..3_usize, at, any_change()).prop_map(|(account, at, change)| Said { account, at, change })
+    (0..3_usize, at, any_change(), prop::bool::weighted(0.3))
+        .prop_map(|(account, at, change, by_operator)| Said { account, at, change, by_operator })
 }
 
 /// How a set of events is told: each by some of the sources, each message more than once maybe, in any order, in batches
@@ -79,9 +80,10 @@ impl Telling {
     /// The batches, about accounts that no other round has.
     fn batches(&self, round: usize) -> Vec<Vec<Received>> {
         let receive = |(event, source): &(usize, usize)| {
-            let Said { account, at: time, change } = &self.said[*event];
+            let Said { account, at: time, change, by_operator } = &self.said[*event];
             let subject = Self::account(round, *account);
-            told_by(SOURCES[*source], format!("{round}-{event}"), &subject, time.map(at), change.clone())
+            let source = if *by_operator { SourceId::OPERATOR } else { SOURCES[*source] };
+            told_by(source, format!("{round}-{event}"), &subject, time.map(at), change.clone())
         };
         self.deliveries.chunks(self.batch).map(|batch| batch.iter().map(receive).collect()).collect()
     }
@@ -92,10 +94,14 @@ impl Telling {
 
     /// How many event rows each account must have at least: messages that are always news, once for each source.
     fn always_news(&self) -> BTreeMap<usize, usize> {
-        let distinct: BTreeSet<&(usize, usize)> = self.deliveries.iter().collect();
+        // An operator has one way only.
+        let way = |(event, source): &(usize, usize)| {
+            (*event, if self.said[*event].by_operator { 0 } else { *source })
+        };
+        let distinct: BTreeSet<(usize, usize)> = self.deliveries.iter().map(way).collect();
         let mut counts = BTreeMap::new();
         for (event, _) in distinct {
-            let Said { account, change, .. } = &self.said[*event];
+            let Said { account, change, .. } = &self.said[event];
             if matches!(
                 change,
                 Change::Login(_)
@@ -126,8 +132,9 @@ async fn tell(ledger: &Ledger, round: usize, telling: &Telling) {
         let standing = standing.expect("something is known of it");
         assert_eq!(standing.mark.get(), expected.mark, "the mark of {number}");
         assert_eq!(standing.credential_at.get(), expected.credential_at, "the credential of {number}");
-        let state = (expected.state.0, State::from_code(expected.state.1));
-        assert_eq!((standing.state_at.get(), standing.state), state, "the state of {number}");
+        let (strictness, since) = expected.state();
+        let state = (State::from_code(strictness), since);
+        assert_eq!((standing.state, standing.state_at.get()), state, "the state of {number}");
         let at_least = always_news.get(&number).copied().unwrap_or(0);
         assert!(
             standing.version >= i64::try_from(at_least).expect("few"),
@@ -213,6 +220,31 @@ async fn the_same_change_told_by_two_sources_is_one_event() {
             known(&ledger, tell("webhook")).await;
         }
         assert_eq!(all_events(&ledger).await.len(), 4);
+    }
+}
+
+/// Nobody who follows the feed may go on with a mark that is too low.
+#[tokio::test]
+async fn a_late_word_that_raises_the_mark_is_in_the_feed_with_the_state_that_holds() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        let user = account("user");
+        news(&ledger, told(1, &user, at(3), Change::Disable)).await;
+        known(&ledger, told(2, &user, at(5), Change::Disable)).await;
+        news(&ledger, told(3, &user, at(9), Change::Enable)).await;
+        news(&ledger, told(4, &user, at(7), Change::Disable)).await;
+        news(&ledger, told(5, &user, at(8), crate::told::delete())).await;
+        known(&ledger, told(6, &user, at(6), crate::told::delete())).await;
+        let events = all_events(&ledger).await;
+        let seen: Vec<_> = events.iter().map(|it| (it.at, it.mark, it.state)).collect();
+        let active = |time, mark| (at(time), Mark::at(at(mark)), State::Active);
+        let disabled = (at(3), Mark::at(at(3)), State::Disabled);
+        assert_eq!(seen, [disabled, active(9, 5), active(7, 7), active(8, 8)]);
+        let standing = ledger.standing(&user).await.expect("read").expect("known");
+        assert_eq!(
+            (standing.mark, standing.state, standing.state_at),
+            (Mark::at(at(8)), State::Active, at(9))
+        );
     }
 }
 

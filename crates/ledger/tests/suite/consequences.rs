@@ -347,3 +347,37 @@ async fn nodes_that_work_at_once_carry_each_effect_out_once_and_in_order() {
         }
     }
 }
+
+/// What can neither be carried out nor put off would come again at once, over and over.
+#[tokio::test]
+async fn a_store_that_can_only_be_read_is_waited_for() {
+    let test = store::testing::postgres(&[ledger::MIGRATIONS, MIGRATIONS]).await;
+    let ledger =
+        registered(&test, vec![troubled("one", |_, inline| inline.then_some(Trouble::Defers))]).await;
+    news(&ledger, told(1, &account("user"), at(1), login())).await;
+    let only_read = async |only: &str| {
+        let (client, connection) =
+            tokio_postgres::connect(&test.settings.url, tokio_postgres::NoTls).await.expect("connected");
+        let set = async {
+            client.batch_execute("set default_transaction_read_only = off").await.expect("for itself");
+            let name: String =
+                client.query_one("select current_database()", &[]).await.expect("asked").get(0);
+            client
+                .batch_execute(&format!(
+                    "alter database \"{name}\" set default_transaction_read_only = {only}"
+                ))
+                .await
+                .expect("set");
+            let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+            client.simple_query(cut).await.expect("cut");
+            drop(client);
+        };
+        let ((), _) = tokio::join!(set, connection);
+    };
+    only_read("on").await;
+    assert_eq!(ledger.clone().carry_out_due().await, Tick::Failed);
+    only_read("off").await;
+    work(&ledger).await;
+    assert_eq!((versions(&ledger, "one").await, pending(&ledger).await), (vec![1], 0));
+}

@@ -1,11 +1,12 @@
 //! The feed's cursors, its heartbeat, and what becomes of a reader that cannot go on.
 
-use crate::told::{account, all_events, at, ledger, login, news, place_all, told};
+use crate::told::{Execute, account, all_events, at, ledger, login, news, place_all, told};
+use account::{Change, Mark, State};
 use futures::FutureExt;
 use ledger::{Cursor, FeedError, Ledger, Retention};
 use std::time::Duration;
+use store::Sql;
 use store::testing::{TestStore, engines, postgres};
-use store::{Operation, Sql, StoreError, Tx};
 use work::Tick;
 
 static OTHER_EPOCH: Sql = Sql::both("update feed set epoch = 'another life'");
@@ -14,18 +15,10 @@ static OWE_THE_THIRD: Sql = Sql::both(
     "insert into effects (idp, subject, version, capability, state, attempts, next_attempt_at)
      values ('main', 'user', 2, 'gone', 0, 0, 0)",
 );
+static FROM_A_NEWER_VERSION: Sql = Sql::both(
+    r#"update events set kind = 'frozen', change = '{"kind":"frozen","until":7}' where version = 2"#,
+);
 static SETTLE: Sql = Sql::both("update effects set state = 1");
-
-struct Execute(&'static Sql);
-
-impl Operation for Execute {
-    const NAME: &'static str = "test.execute";
-    type Output = u64;
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        tx.execute(self.0, &[]).await
-    }
-}
 
 async fn positions_after(ledger: &Ledger, cursor: &Cursor) -> Result<Vec<i64>, FeedError> {
     let page = ledger.feed().after(cursor).await?;
@@ -70,6 +63,48 @@ async fn a_long_feed_is_read_page_by_page() {
         assert_eq!(tail.cursor().position, 1250);
         let positions: Vec<i64> = all_events(&ledger).await.iter().map(|event| event.position).collect();
         assert_eq!(positions, (1..=1250).collect::<Vec<_>>());
+    }
+}
+
+/// However large the events, a page fits into memory many times over; and one that alone is too large comes alone.
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_too() {
+    let sized = |bytes| Change::Unknown { name: "large".into(), body: "x".repeat(bytes) };
+    let (large, huge) = (400 * 1024, 2 * 1024 * 1024);
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        for (n, bytes) in [large, large, large, large, 1, huge, 1, 1].into_iter().enumerate() {
+            news(&ledger, told(n, &account("user"), at(1), sized(bytes))).await;
+        }
+        place_all(&ledger).await;
+        let mut tail = ledger.feed().tail(ledger.feed().start().await.expect("read"));
+        let mut pages = Vec::new();
+        loop {
+            let page = tail.next().await.expect("read");
+            pages.push(page.events.iter().map(|event| event.position).collect::<Vec<_>>());
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(pages, [vec![1, 2, 3], vec![4, 5, 6], vec![7, 8]], "full as soon as it has a mebibyte");
+    }
+}
+
+/// A newer node's events must not stop an older one: what it cannot read still tells whose facts to let go of.
+#[tokio::test]
+async fn an_event_of_a_kind_that_only_a_newer_version_knows_is_passed_on_with_its_mark_and_state() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        news(&ledger, told(1, &account("user"), at(1), Change::PasswordChange)).await;
+        news(&ledger, told(2, &account("user"), at(2), Change::Disable)).await;
+        news(&ledger, told(3, &account("user"), at(3), login())).await;
+        test.store.run(Execute(&FROM_A_NEWER_VERSION)).await.expect("written");
+        let events = all_events(&ledger).await;
+        assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2, 3]);
+        let body = r#"{"kind":"frozen","until":7}"#.to_owned();
+        assert_eq!(events[1].change, Change::Unknown { name: "frozen".into(), body });
+        let left = (&events[1].account, events[1].mark, events[1].state);
+        assert_eq!(left, (&account("user"), Mark::at(at(2)), State::Disabled));
     }
 }
 

@@ -5,7 +5,7 @@ use account::{AccountId, Change, Mark, State};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use keys::RootKey;
-use ledger::{Consequence, Ledger, News, Outcome, Retention, Standing, Tombstones};
+use ledger::{Consequence, DeadLetter, Ledger, News, Outcome, Retention, SourceId, Standing, Tombstones};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -224,7 +224,8 @@ async fn versions_that_begin_anew_meet_nothing_of_the_old_ones() {
 
 #[tokio::test]
 async fn receipts_are_kept_for_as_long_as_a_queue_may_deliver_again() {
-    let hasty = Retention { receipts_days: 1, events_days: 1, deleted_accounts_days: 1 };
+    let hasty =
+        Retention { receipts_days: 1, events_days: 1, deleted_accounts_days: 1, ..Retention::default() };
     for test in engines(&[ledger::MIGRATIONS]).await {
         let ledger = ledger(&test, vec![]);
         let user = account("user");
@@ -243,5 +244,68 @@ async fn receipts_are_kept_for_as_long_as_a_queue_may_deliver_again() {
         test.clock.advance(Duration::from_millis(1));
         ledger.clone().drop_old(hasty).await;
         assert_ne!(ledger.apply_batch(tell()).await.expect("applied"), known, "and no longer after that");
+    }
+}
+
+async fn bury(ledger: &Ledger, numbers: std::ops::Range<usize>) {
+    let letter = |number| DeadLetter {
+        source: SourceId::new("queue"),
+        message_id: format!("{number}"),
+        reason: "not_json",
+        detail: String::new(),
+        body: b"{oops".to_vec(),
+    };
+    ledger.bury(numbers.map(letter).collect()).await.expect("kept");
+}
+
+async fn letters(ledger: &Ledger) -> Vec<String> {
+    let kept = ledger.dead_letters(0, 10_000).await.expect("read");
+    kept.into_iter().map(|letter| letter.message_id).collect()
+}
+
+#[tokio::test]
+async fn dead_letters_go_when_they_are_old() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        bury(&ledger, 0..600).await;
+        test.clock.advance(A_DAY);
+        bury(&ledger, 600..602).await;
+        test.clock.advance(89 * A_DAY);
+        ledger.clone().drop_old(Retention::default()).await;
+        assert_eq!(letters(&ledger).await.len(), 602, "ninety days are not over");
+        test.clock.advance(Duration::from_millis(1));
+        assert_eq!(ledger.clone().drop_old(Retention::default()).await, Tick::More, "a chunk at a time");
+        assert_eq!(letters(&ledger).await.len(), 102);
+        assert_eq!(ledger.clone().drop_old(Retention::default()).await, Tick::Idle);
+        assert_eq!(letters(&ledger).await, ["600", "601"]);
+    }
+}
+
+#[tokio::test]
+async fn of_very_many_dead_letters_the_latest_are_kept() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        bury(&ledger, 0..10).await;
+        let few = |dead_letters| Retention { dead_letters, ..Retention::default() };
+        ledger.clone().drop_old(few(10)).await;
+        assert_eq!(letters(&ledger).await.len(), 10);
+        ledger.clone().drop_old(few(3)).await;
+        assert_eq!(letters(&ledger).await, ["7", "8", "9"]);
+        ledger.clone().drop_old(few(0)).await;
+        assert!(letters(&ledger).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn recent_dead_letters_are_counted_up_to_a_bound() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        bury(&ledger, 0..5).await;
+        test.clock.advance(A_DAY);
+        let since = test.clock.now();
+        bury(&ledger, 5..12).await;
+        let recent = async |most| ledger.recent_dead_letters(since, most).await.expect("counted");
+        assert_eq!((recent(100).await, recent(7).await, recent(4).await), (7, 7, 4));
+        assert_eq!(ledger.recent_dead_letters(at(0), 100).await.expect("counted"), 12);
     }
 }

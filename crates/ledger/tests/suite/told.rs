@@ -7,6 +7,7 @@ use ledger::{Applied, Consequence, Feed, FeedEvent, Ledger, Received, SourceId, 
 use std::sync::Arc;
 use std::time::Duration;
 use store::testing::{START, TestStore};
+use store::{Operation, Sql, StoreError, Tx};
 use work::Tick;
 
 /// An account of the one identity provider.
@@ -64,6 +65,18 @@ pub(crate) async fn news(ledger: &Ledger, received: Received) -> i64 {
 
 pub(crate) async fn known(ledger: &Ledger, received: Received) {
     assert_eq!(ledger.apply(received).await.expect("applied"), Applied::Known);
+}
+
+/// A statement of the tests' own.
+pub(crate) struct Execute(pub(crate) &'static Sql);
+
+impl Operation for Execute {
+    const NAME: &'static str = "test.execute";
+    type Output = u64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        tx.execute(self.0, &[]).await
+    }
 }
 
 /// Gives positions to all that has committed (nothing to do on SQLite).

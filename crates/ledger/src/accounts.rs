@@ -1,0 +1,99 @@
+//! The accounts' rows, as the ledger's transaction reads and writes them.
+
+use crate::effects::account_of;
+use crate::rules::Account;
+use crate::tombstones::json;
+use account::{AccountId, Mark, Millis, State, StateAt};
+use serde::Serialize;
+use std::collections::HashSet;
+use store::{Row, StoreError, Tx};
+
+store::statements! {
+    // A row from before these columns has the identity provider's word in its state.
+    pub(crate) static LOAD = per_engine {
+        sqlite:
+            "select a.idp, a.subject, a.version, a.mark, a.credential_at, coalesce(a.told_state, a.state),
+               coalesce(a.told_at, a.state_at), a.held_state, a.held_at
+             from {rows $1: idp text, subject text} as r
+             join accounts a on a.idp = r.idp and a.subject = r.subject",
+        postgres:
+            "select a.idp, a.subject, a.version, a.mark, a.credential_at, coalesce(a.told_state, a.state),
+               coalesce(a.told_at, a.state_at), a.held_state, a.held_at
+             from {rows $1: idp text, subject text} as r cross join lateral
+               (select * from accounts x where x.idp = r.idp and x.subject = r.subject limit 1) as a",
+    };
+    static SAVE = both(
+        "insert into accounts (idp, subject, version, mark, credential_at, state, state_at, told_state, told_at,
+           held_state, held_at, first_seen_at, updated_at)
+         select r.idp, r.subject, r.version, r.mark, r.credential_at, r.state, r.state_at, r.told_state, r.told_at,
+           r.held_state, r.held_at, $2, $2
+         from {rows $1: idp text, subject text, version bigint, mark bigint, credential_at bigint, state smallint,
+               state_at bigint, told_state smallint, told_at bigint, held_state smallint, held_at bigint} as r where true
+         on conflict (idp, subject) do update set
+           version = excluded.version, mark = excluded.mark, credential_at = excluded.credential_at,
+           state = excluded.state, state_at = excluded.state_at, told_state = excluded.told_state,
+           told_at = excluded.told_at, held_state = excluded.held_state, held_at = excluded.held_at,
+           updated_at = excluded.updated_at");
+}
+
+/// Reads accounts that are there.
+pub(crate) async fn load(
+    tx: &mut Tx<'_>,
+    accounts: &[AccountId],
+) -> Result<Vec<(AccountId, Account)>, StoreError> {
+    let asked: HashSet<&AccountId> = accounts.iter().collect();
+    tx.query(&LOAD, &[(&json(asked.into_iter())).into()], |row| Ok((account_of(row)?, kept(row)?))).await
+}
+
+fn kept(row: &Row<'_>) -> Result<Account, StoreError> {
+    let register = |state: usize, at: usize| {
+        Ok::<_, StoreError>(StateAt {
+            state: State::from_code(row.int(state)?),
+            at: Millis::new(row.int(at)?),
+        })
+    };
+    Ok(Account {
+        version: row.int(2)?,
+        mark: Mark::at(Millis::new(row.int(3)?)),
+        credential_at: Millis::new(row.int(4)?),
+        told: register(5, 6)?,
+        held: register(7, 8)?,
+    })
+}
+
+/// Writes accounts as they are now. Their state is what follows from both registers, so that whoever reads a row need
+/// not know of them.
+pub(crate) async fn save(
+    tx: &mut Tx<'_>,
+    changed: &[(&AccountId, &Account)],
+    now: Millis,
+) -> Result<(), StoreError> {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        idp: &'a str,
+        subject: &'a str,
+        version: i64,
+        mark: Mark,
+        credential_at: Millis,
+        state: i64,
+        state_at: Millis,
+        told_state: i64,
+        told_at: Millis,
+        held_state: i64,
+        held_at: Millis,
+    }
+    let rows = changed.iter().map(|(id, account)| Written {
+        idp: id.idp.as_str(),
+        subject: id.subject.as_str(),
+        version: account.version,
+        mark: account.mark,
+        credential_at: account.credential_at,
+        state: account.state().state.code(),
+        state_at: account.state().at,
+        told_state: account.told.state.code(),
+        told_at: account.told.at,
+        held_state: account.held.state.code(),
+        held_at: account.held.at,
+    });
+    tx.execute(&SAVE, &[(&json(rows)).into(), now.into()]).await.map(drop)
+}
