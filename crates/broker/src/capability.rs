@@ -1,10 +1,10 @@
 //! The broker put together, and what it hands the binary.
 
 use crate::capability_list::{Source, refresh};
+use crate::clients::Clients;
 use crate::consequence::{CAPABILITY, WriteDeliveries};
 use crate::handover::Handover;
 use crate::lanes::Lanes;
-use crate::redact::KEPT;
 use crate::settings::{InvalidSettings, Settings, days};
 use crate::signer::Signer;
 use crate::snapshot::Snapshots;
@@ -15,7 +15,6 @@ use account::{IdpId, Millis};
 use aws_lc_rs::hmac;
 use keys::{Purpose, RootKey};
 use ledger::{Capability, Role, Tombstones, Worker};
-use outbound::{Client, Manners, Reach};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,25 +53,6 @@ pub(crate) struct Inner {
     makes_deliveries: AtomicBool,
 }
 
-/// The HTTP clients towards relying parties.
-pub(crate) struct Clients {
-    pub(crate) public: Client,
-    pub(crate) everywhere: Client,
-}
-
-impl Clients {
-    fn new() -> Result<Self, InvalidSettings> {
-        // The whole deadline is set for each relying party.
-        let manners =
-            Manners { connect_timeout: Duration::from_secs(5), max_answer: KEPT, ..Manners::default() };
-        let client = |reach| {
-            Client::for_outsiders(&manners, reach)
-                .map_err(|error| InvalidSettings::new("clients", error.to_string()))
-        };
-        Ok(Self { public: client(Reach::Public)?, everywhere: client(Reach::Everywhere)? })
-    }
-}
-
 impl Inner {
     pub(crate) fn now(&self) -> Millis {
         self.store.clock().now()
@@ -103,7 +83,7 @@ impl Broker {
             token_key: root.hmac_key(Purpose::RpTokens),
             base_url: settings.base_url()?,
             stopping: life.stopping(),
-            clients: Clients::new()?,
+            clients: Clients::new().map_err(|error| InvalidSettings::new("clients", error.to_string()))?,
             capability_list: settings.capability_list.as_ref().map(Source::new).transpose()?.map(Arc::new),
             lanes: Arc::default(),
             handover: Arc::default(),

@@ -15,6 +15,7 @@
 mod breaker;
 mod capability;
 mod capability_list;
+mod clients;
 mod consequence;
 mod delivery;
 mod event_type;

@@ -3,6 +3,7 @@
 //! What the simulator and the conformance suite share: how the receiver is to be told ([`RelyingParty`]), whose keys
 //! sign ([`TrialKeys`]), and one exchange with it.
 
+use crate::clients::{papers, reach};
 use crate::format::Outgoing;
 use crate::redact::{KEPT, kept};
 use crate::signer::{CannotSign, Held, Sign};
@@ -13,7 +14,7 @@ use crate::{Format, Status, TokenType};
 use account::{AccountId, IdpId, Subject};
 use bytes::Bytes;
 use jose::{JwkSet, SigningKey, SigningKeyError};
-use outbound::{Answer, Client, Manners, OutboundError, Reach, Url};
+use outbound::{Answer, Client, Manners, OutboundError, Url};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Clock;
@@ -108,9 +109,9 @@ impl Trial {
         clock: Clock,
     ) -> Result<Self, InvalidTrial> {
         config.check(&secrets)?;
-        let reach = if config.allow_private { Reach::Everywhere } else { Reach::Public };
         let manners = Manners { deadline: config.deadline(), max_answer: KEPT, ..Manners::default() };
-        let client = Client::for_outsiders(&manners, reach)?;
+        let papers = papers(&config, &secrets)?;
+        let client = Client::for_one_outsider(&manners, reach(&config), &papers)?;
         let url = config.webhook_url().filter(|_| config.format != Format::Poll);
         let url = url.ok_or(InvalidTrial::NothingToSendTo)?;
         if issuer.is_empty() {

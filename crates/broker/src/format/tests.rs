@@ -61,7 +61,7 @@ async fn a_push_is_the_token_as_a_body_of_its_type() {
     let secrets = Secrets {
         authorization: Some(Secret::new("Bearer theirs")),
         headers: [("x-key".to_owned(), Secret::new("k"))].into(),
-        webhook: vec![],
+        ..Secrets::default()
     };
     let Outgoing { headers, body } = made(&rp(Format::Push, secrets), &signer().await);
     assert_eq!(

@@ -66,6 +66,8 @@ struct SecretNames {
     authorization: bool,
     /// The names of further headers.
     headers: Vec<String>,
+    /// Whether a certificate is shown to it.
+    client_certificate: bool,
     /// How many webhook secrets sign.
     webhook: usize,
 }
@@ -81,6 +83,7 @@ impl RpView {
         let secrets = SecretNames {
             authorization: secrets.authorization.is_some(),
             headers: secrets.headers.keys().cloned().collect(),
+            client_certificate: secrets.client_certificate.is_some(),
             webhook: secrets.webhook.len(),
         };
         Self { client_id, status, status_at, failing_since, config, secrets, created_at, updated_at }
@@ -97,7 +100,7 @@ struct NewRp {
     /// What may be shown of it.
     #[serde(default)]
     config: Config,
-    /// What may not: `authorization`, `headers`, `webhook`.
+    /// What may not: `authorization`, `headers`, `client_certificate`, `webhook`.
     #[serde(default)]
     #[schema(value_type = Object)]
     secrets: Secrets,

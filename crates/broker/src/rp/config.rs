@@ -134,6 +134,9 @@ pub struct Config {
     pub retry: RetryPolicy,
     /// Seconds a whole exchange may take; 1 to 30.
     pub deadline_seconds: u32,
+    /// The certificate authorities that are believed at its webhook instead of the system's: PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_authorities: Option<String>,
     /// Allows private addresses, and plain `http`.
     pub allow_private: bool,
     /// Undelivered profile changes of one account are told as one.
@@ -160,6 +163,7 @@ impl Default for Config {
             rate: None,
             retry: RetryPolicy::default(),
             deadline_seconds: 15,
+            certificate_authorities: None,
             allow_private: false,
             coalesce: false,
             stream: None,

@@ -43,6 +43,9 @@ pub struct Secrets {
     /// Further headers towards it, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
+    /// The certificate that is shown to it (mutual TLS): a chain that begins with it, and its private key; PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<Secret>,
     /// Secrets of Standard Webhooks (`whsec_…`, `whsk_…`), the current one first; each signs, so that one can be
     /// exchanged without a gap.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,7 +53,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Every secret text, for whoever must strike them out of what is kept.
+    /// Every secret text that is sent, for whoever must strike them out of what is kept.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.authorization.iter().chain(self.headers.values()).chain(&self.webhook).map(Secret::reveal)
     }

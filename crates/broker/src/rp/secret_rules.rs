@@ -4,8 +4,11 @@ use super::{Config, Format, InvalidConfig, Secret, Secrets};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderName, HeaderValue};
+use outbound::Papers;
+use std::fmt;
 
 const MOST_HEADERS: usize = 20;
+const LONGEST_PEM: usize = 64 * 1024;
 /// Headers that belong to the exchange itself.
 const OURS: [HeaderName; 8] = [
     header::AUTHORIZATION,
@@ -32,7 +35,33 @@ pub(super) fn check(config: &Config, secrets: &Secrets) -> Result<(), InvalidCon
     for (name, value) in &secrets.headers {
         check_header(name, value)?;
     }
+    check_certificates(config, secrets)?;
     check_webhook_secrets(config.format, &secrets.webhook)
+}
+
+/// Certificates are tried: what cannot be read, or has another's key, is found now and not at a delivery.
+fn check_certificates(config: &Config, secrets: &Secrets) -> Result<(), InvalidConfig> {
+    let too_long = |text: &str| text.len() > LONGEST_PEM;
+    let no = |what: &str, why: &dyn fmt::Display| Err(InvalidConfig(format!("the {what}: {why}")));
+    if let Some(authorities) = &config.certificate_authorities {
+        let what = "certificate authorities";
+        if too_long(authorities) {
+            return no(what, &"over 64 KiB");
+        }
+        if let Err(error) = Papers::default().believing(authorities) {
+            return no(what, &error);
+        }
+    }
+    if let Some(certificate) = &secrets.client_certificate {
+        let what = "client certificate";
+        if too_long(certificate.reveal()) {
+            return no(what, &"over 64 KiB");
+        }
+        if let Err(error) = Papers::default().showing(certificate.reveal()) {
+            return no(what, &error);
+        }
+    }
+    Ok(())
 }
 
 fn check_header(name: &str, value: &Secret) -> Result<(), InvalidConfig> {

@@ -26,7 +26,10 @@ async fn a_relying_party_is_added_shown_changed_and_removed_and_its_secrets_are_
         let changed = house.ask("PATCH /rps/aaaa", Some(change)).await.json();
         assert_eq!(changed["config"]["name"], "B");
         assert_eq!((&changed["config"]["rate"], changed["config"].get("capabilities")), (&json!(5), None));
-        assert_eq!(changed["secrets"], json!({ "authorization": true, "headers": [], "webhook": 0 }));
+        assert_eq!(
+            changed["secrets"],
+            json!({ "authorization": true, "headers": [], "client_certificate": false, "webhook": 0 })
+        );
         let shown = house.ask("GET /rps/aaaa", None).await;
         assert_eq!(shown.json()["status"], "enabled");
         assert!(!shown.body.contains("s3cret"));

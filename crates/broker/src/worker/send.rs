@@ -73,7 +73,7 @@ async fn exchange(
     let url = rp.config.webhook_url().ok_or_else(|| Failure::NotMade("no endpoint".into()))?;
     let made = outgoing(rp, delivery, &inner.signer, &inner.issuers, now);
     let made = made.map_err(|error| Failure::NotMade(error.to_string()))?;
-    let client = if rp.config.allow_private { &inner.clients.everywhere } else { &inner.clients.public };
+    let client = inner.clients.towards(rp).map_err(|error| Failure::NotMade(error.to_string()))?;
     let request = client.post(&url, made.body).deadline(rp.config.deadline());
     let request =
         made.headers.iter().fold(request, |it, (name, value)| it.header(name.clone(), value.clone()));
