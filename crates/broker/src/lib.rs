@@ -15,7 +15,7 @@
 mod breaker;
 mod capability;
 mod capability_list;
-mod clients;
+pub mod conformance;
 mod consequence;
 mod delivery;
 mod event_type;
@@ -24,6 +24,7 @@ mod handover;
 mod http;
 mod import;
 mod lanes;
+pub mod listen;
 mod merge_patch;
 mod meters;
 mod plan;

@@ -159,7 +159,7 @@ impl SimulatedDelivery {
                 let verdict = judge(trial.rp.config.format, &reply);
                 self.status = Some(status);
                 self.detail = verdict.why().map(str::to_owned);
-                self.verdict = verdict.as_str().to_owned();
+                self.verdict = verdict.as_str().into();
                 self.answer = trial.shown(&answer);
             }
         }

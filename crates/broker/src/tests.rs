@@ -1,17 +1,19 @@
 //! The broker as a whole: events go in through the ledger, a real receiver on a real socket gets what comes out.
 
 mod api;
-mod certificates;
 mod claiming;
+mod conforming;
 mod crash;
 mod delivering;
 mod failing;
 mod invariant;
 mod isolation;
+mod listening;
 mod operating;
 mod polling;
 mod receiver;
 mod receivers;
+mod served;
 mod simulating;
 mod streaming;
 

@@ -85,7 +85,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn told(vocabulary: Vocabulary, format: Format, capabilities: &[&str]) -> BTreeSet<EventType> {
-        let config = Config { vocabulary, format, ..Config::default() };
+        let config = Config { format, vocabulary, ..Config::default() };
         let capabilities: Vec<_> = capabilities.iter().map(|it| (*it).to_owned()).collect();
         let all = samples(&config, Millis::new(1_789_000_000_123), &capabilities);
         all.iter().map(|it| it.event_type).collect()

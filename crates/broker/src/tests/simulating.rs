@@ -1,6 +1,6 @@
 //! The simulator against a receiver on a socket.
 
-use super::receiver::{Answer, Receiver};
+use super::receiver::{Answer, Got, Receiver};
 use super::*;
 use crate::simulate::{CannotSimulate, Simulated, Simulation, simulate};
 use crate::{EventType, Format, Secret, SigningAlgorithm, Trial, TrialKeys, Vocabulary};
@@ -60,7 +60,7 @@ async fn any_is_everything_the_receiver_can_get_in_its_words_and_no_more() {
     let receiver = Receiver::start().await;
     let any = of(Simulated::Any);
     simulate(&trial(config(&receiver), Secrets::default()), &any).await.expect("simulated");
-    let events: std::collections::BTreeSet<_> = receiver.got().iter().map(|got| got.event()).collect();
+    let events: std::collections::BTreeSet<_> = receiver.got().iter().map(Got::event).collect();
     let usual = ["delete-user", "password-change", "profile-change", "subscription-state-change"];
     assert_eq!(events, usual.map(str::to_owned).into(), "nothing that must be listed");
 
@@ -68,7 +68,7 @@ async fn any_is_everything_the_receiver_can_get_in_its_words_and_no_more() {
     let listed = [EventType::MetricsOptOut, EventType::SessionEstablished].into();
     let only = Config { events: Some(listed), ..config(&receiver) };
     simulate(&trial(only, Secrets::default()), &any).await.expect("simulated");
-    let events: Vec<_> = receiver.got().iter().map(|got| got.event()).collect();
+    let events: Vec<_> = receiver.got().iter().map(Got::event).collect();
     assert_eq!(events, ["session-established", "metrics-opt-out"]);
 
     let receiver = Receiver::answering(Answer::Status(202)).await;
