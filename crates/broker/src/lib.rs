@@ -15,6 +15,7 @@
 mod breaker;
 mod capability;
 mod capability_list;
+mod clients;
 pub mod conformance;
 mod consequence;
 mod delivery;
