@@ -2,6 +2,7 @@
 //!
 //! * [`StandInIdp`] is an identity provider: accounts, sign-ins, keys that rotate, outages, signed account events.
 //! * [`StandInNode`] is a service node that accepts Hawk-signed requests as a sync storage server does.
+//! * [`StandInRp`] is a relying party that is told by Security Event Tokens, and believes the good ones.
 //! * [`StandInQueue`] is a queue that speaks SQS, quick enough to measure a consumer by. (Tests use moto's server.)
 //! * [`Device`] is the half of a client that speaks to both: it shows its access token to the Tokenserver and signs its
 //!   requests to the node with what it got.
@@ -14,6 +15,7 @@ mod hawk;
 mod idp;
 mod node;
 mod queue;
+mod rp;
 mod running;
 mod ticket;
 
@@ -22,6 +24,7 @@ pub use hawk::{HawkHeader, HawkRequest, InvalidHawk};
 pub use idp::{AccessClaims, Health, SYNC_SCOPE, SecurityEvent, SignIn, StandInIdp};
 pub use node::{Refusal, StandInNode};
 pub use queue::StandInQueue;
+pub use rp::{StandInRp, TellWay, Told};
 pub use ticket::{InvalidTicket, Ticket, TicketKeys};
 
 use account::Millis;
