@@ -1,5 +1,6 @@
 //! Taking over what fxa-event-broker kept, in pieces.
 
+use super::known_idp;
 use crate::capability::Inner;
 use crate::import::{Document, document};
 use crate::store::import::Import;
@@ -67,6 +68,7 @@ async fn import(
     body: Bytes,
 ) -> Result<Json<ImportReport>, Problem> {
     let Query(ImportQuery { idp }) = query.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    known_idp(&inner, Some(&idp))?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
     let mut report = ImportReport::default();
     let documents = read(text, &mut report);

@@ -1,6 +1,6 @@
 //! Relying parties, for operators.
 
-use super::{given, named};
+use super::{given, known_idp, named};
 use crate::capability::Inner;
 use crate::merge_patch::merge_patch;
 use crate::receiver_tokens::{NewToken, issue};
@@ -170,6 +170,7 @@ async fn add_rp(
         return Err(Problem::invalid("a stream is made by the relying party itself"));
     }
     config.check(&secrets).map_err(|invalid| Problem::invalid(invalid.to_string()))?;
+    known_idp(&inner, config.idp.as_ref())?;
     let now = inner.now();
     let rp = RelyingParty { client_id, config, secrets, status: Status::Enabled, status_at: now };
     let add = AddRp { rp: rp.clone(), cipher: inner.snapshots.cipher.clone(), now };
@@ -215,10 +216,12 @@ async fn update_rp(
         return Err(Problem::invalid("a stream is changed by the relying party itself"));
     }
     let (config, secrets) = (serde_json::Value::Object(config), serde_json::Value::Object(secrets));
+    let idps = Arc::clone(&inner);
     change(&inner, &client_id, move |kept| {
         kept.rp.config = patched(&kept.rp.config, &config)?;
         kept.rp.secrets = patched(&kept.rp.secrets, &secrets)?;
-        kept.rp.config.check(&kept.rp.secrets).map_err(|invalid| invalid.to_string())
+        kept.rp.config.check(&kept.rp.secrets).map_err(|invalid| invalid.to_string())?;
+        known_idp(&idps, kept.rp.config.idp.as_ref()).map_err(|problem| problem.detail)
     })
     .await
 }

@@ -78,6 +78,10 @@ async fn what_cannot_be_is_told_plainly_and_changes_nothing() {
         let refused = house.ask(&format!("GET /deliveries?{odd}"), None).await;
         assert!(refused.problem().starts_with("400 "), "{odd}: {}", refused.body);
     }
+    let nobodys = json!({ "client_id": "aaaa", "config": { "idp": "mian" } });
+    let refused = house.ask("POST /rps", Some(nobodys)).await.problem();
+    assert!(refused.contains("no identity provider mian is configured; there are: main"), "{refused}");
+    assert!(house.ask("POST /rps/import?idp=mian", None).await.problem().starts_with("400 "));
     assert_eq!(house.ask("GET /rps", None).await.json(), json!([]));
 }
 
