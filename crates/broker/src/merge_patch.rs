@@ -1,4 +1,13 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// A value changed by a merge patch of its JSON; what is null is as by default again. The error says what it cannot be.
+pub(crate) fn patched<T: Serialize + DeserializeOwned>(value: &T, patch: &Value) -> Result<T, String> {
+    let mut json = serde_json::to_value(value).map_err(|error| error.to_string())?;
+    merge_patch(&mut json, patch);
+    serde_json::from_value(json).map_err(|error| error.to_string())
+}
 
 /// Changes a JSON value by a merge patch (RFC 7396): members of the patch replace, null removes, objects go deeper.
 pub(crate) fn merge_patch(target: &mut Value, patch: &Value) {

@@ -17,6 +17,7 @@ mod receivers;
 mod served;
 mod simulating;
 mod streaming;
+mod trying;
 
 use crate::capability::Inner;
 use crate::store::list::{Filter, ListDeliveries};
