@@ -3,18 +3,18 @@
 
 use crate::capability::CAPABILITY;
 use crate::rules::Carried;
-use crate::store::{Carry, Carrying, carry};
-use account::{AccountId, EventKind};
-use futures::future::BoxFuture;
+use crate::store::{Carry, Carrying, carry, carry_part};
+use account::{AccountId, EventKind, State};
 use idp::Idps;
-use ledger::{Consequence, News, Outcome};
+use ledger::{CarryOut, News, Outcome};
 use metrics::Counter;
 use std::collections::BTreeMap;
 use store::{Clock, StoreError, Tx};
 
-/// How many live rows of one user are changed inside the ledger's transaction; and at most ever.
+/// How many live rows of one user are changed inside the ledger's transaction.
 const INLINE_ROWS: i64 = 50;
-const ALL_ROWS: i64 = 100_000;
+/// How many rows a worker changes in one transaction.
+const ROWS_A_PART: i64 = 500;
 
 /// Carries account events into the rows of `users`.
 pub struct CarryIntoRows {
@@ -23,6 +23,8 @@ pub struct CarryIntoRows {
     counters: Counters,
 }
 
+/// By the names of the field.
+#[derive(Clone)]
 struct Counters {
     delete: Counter,
     reset: Counter,
@@ -46,7 +48,7 @@ impl CarryIntoRows {
     fn carrying(&self, news: &[News]) -> Vec<Carrying> {
         let mut by_account: BTreeMap<&AccountId, Vec<Carried>> = BTreeMap::new();
         for event in news {
-            if let Some(carried) = Carried::of(&event.change, event.at) {
+            if let Some(carried) = Carried::of(event) {
                 by_account.entry(&event.account).or_default().push(carried);
             }
         }
@@ -54,18 +56,38 @@ impl CarryIntoRows {
         by_account.into_iter().filter_map(named).collect()
     }
 
-    fn note(&self, news: &[News], raised: usize) {
-        for event in news {
-            match event.change.kind() {
-                EventKind::Delete => self.counters.delete.increment(1),
-                EventKind::PasswordReset => self.counters.reset.increment(1),
-                EventKind::PasswordChange | EventKind::SignOutEverywhere => {
-                    self.counters.password_change.increment(1);
+    /// Counts once it has committed: `done` events, and raised rows.
+    fn count(&self, tx: &mut Tx<'_>, done: &[News], raised: usize) {
+        let counters = self.counters.clone();
+        let kinds: Vec<_> = done.iter().filter_map(Counted::of).collect();
+        tx.after_commit(move || {
+            for counted in kinds {
+                match counted {
+                    Counted::Delete => counters.delete.increment(1),
+                    Counted::Reset => counters.reset.increment(1),
+                    Counted::PasswordChange => counters.password_change.increment(1),
                 }
-                _ => {}
             }
+            counters.decr_generation.increment(raised as u64);
+        });
+    }
+}
+
+/// As what an event is counted.
+enum Counted {
+    Delete,
+    Reset,
+    PasswordChange,
+}
+
+impl Counted {
+    fn of(news: &News) -> Option<Self> {
+        match news.change.kind() {
+            EventKind::Delete => (news.state == State::Deleted).then_some(Self::Delete),
+            EventKind::PasswordReset => Some(Self::Reset),
+            EventKind::PasswordChange | EventKind::SignOutEverywhere => Some(Self::PasswordChange),
+            _ => None,
         }
-        self.counters.decr_generation.increment(raised as u64);
     }
 }
 
@@ -75,27 +97,28 @@ pub(crate) fn email(idps: &Idps, account: &AccountId) -> Option<String> {
     Some(format!("{}@{domain}", account.subject))
 }
 
-impl Consequence for CarryIntoRows {
+impl CarryOut for CarryIntoRows {
     fn capability(&self) -> &'static str {
         CAPABILITY
     }
 
-    fn apply<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        news: &'a [News],
-        inline: bool,
-    ) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        Box::pin(async move {
-            let users = self.carrying(news);
-            let most_rows = if inline { INLINE_ROWS } else { ALL_ROWS };
-            match carry(tx, &users, most_rows, self.clock.now()).await? {
-                Carry::TooMany => Ok(Outcome::Deferred),
-                Carry::Done { raised, .. } => {
-                    self.note(news, raised);
-                    Ok(Outcome::Done)
-                }
+    async fn carry_out(&self, tx: &mut Tx<'_>, news: &[News], inline: bool) -> Result<Outcome, StoreError> {
+        let (users, now) = (self.carrying(news), self.clock.now());
+        let carried = if inline {
+            carry(tx, &users, INLINE_ROWS, now).await?
+        } else {
+            carry_part(tx, &users, ROWS_A_PART, now).await?
+        };
+        match carried {
+            Carry::TooMany => Ok(Outcome::Deferred),
+            Carry::Part { raised } => {
+                self.count(tx, &[], raised);
+                Ok(Outcome::Deferred)
             }
-        })
+            Carry::Done { raised, .. } => {
+                self.count(tx, news, raised);
+                Ok(Outcome::Done)
+            }
+        }
     }
 }

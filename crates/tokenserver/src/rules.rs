@@ -13,7 +13,7 @@ mod place;
 
 use crate::{ClientState, ClientStateFault, Refusal};
 use account::{Birth, Millis};
-pub(crate) use carried::{Carried, LiveRow};
+pub(crate) use carried::{Carried, LiveRow, Reach};
 pub(crate) use history::{History, Row};
 pub(crate) use ledgered::Ledgered;
 pub use node::{InvalidNodeUrl, NodeUrl};

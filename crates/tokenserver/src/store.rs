@@ -16,7 +16,7 @@ mod rooms;
 mod schema;
 mod settle;
 
-pub(crate) use carry::{Carry, Carrying, carry};
+pub(crate) use carry::{Carry, Carrying, carry, carry_part};
 pub(crate) use lookup::Lookup;
 pub(crate) use nodes::{AddNode, ListNodes, Node, NodeChange, UpdateNode};
 pub use schema::MIGRATIONS;

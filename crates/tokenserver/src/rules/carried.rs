@@ -1,5 +1,6 @@
 use super::RETIRED;
 use account::{Change, Millis, State};
+use ledger::News;
 use std::time::Duration;
 
 /// How far the identity provider's clock may be behind this house's when a row is dated by its making.
@@ -24,17 +25,31 @@ pub(crate) enum Carried {
     /// The password is another one since then: older devices are locked out, while the first that comes with the
     /// new generation may still bring a new key. So one below that time.
     Raise(Millis),
-    /// The account was deleted then.
+    /// The account is deleted, and with it all that was granted until then.
     Retire(Millis),
 }
 
 impl Carried {
-    /// What a change at that time means; most mean nothing here. (A disabled account is refused by the ledger's word.)
-    pub(crate) fn of(change: &Change, at: Millis) -> Option<Self> {
-        match change {
-            _ if change.kind().is_password_kind() => Some(Self::Raise(at)),
-            _ if change.sets_state() == Some(State::Deleted) => Some(Self::Retire(at)),
+    /// What an event means; most mean nothing here. (A disabled account is refused by the ledger's word.) A deletion
+    /// means what it left the account as: one that came too late retires nobody, and the mark refuses what it ended.
+    pub(crate) fn of(news: &News) -> Option<Self> {
+        match &news.change {
+            change if change.kind().is_password_kind() => Some(Self::Raise(news.at)),
+            // All that the mark ends, as requests are judged too.
+            Change::Delete { .. } if news.state == State::Deleted => {
+                Some(Self::Retire(Millis::new(news.mark.get())))
+            }
             _ => None,
+        }
+    }
+
+    /// Which live rows it changes, for a statement that finds them.
+    pub(crate) fn reach(self) -> Reach {
+        match self {
+            Self::Raise(at) => Reach { below: at.get() - 1, undated_until: Millis::MAX },
+            Self::Retire(at) => {
+                Reach { below: at.get().saturating_add(1), undated_until: at.plus(CLOCK_TOLERANCE) }
+            }
         }
     }
 
@@ -48,6 +63,15 @@ impl Carried {
     }
 }
 
+/// Live rows that an event changes: those of a lower generation, and of those that have none the ones made by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// The generation it changes no more.
+    pub below: i64,
+    /// The latest making of a row without a generation.
+    pub undated_until: Millis,
+}
+
 /// A row is dated by its generation; one that never had any by its making, with patience for clocks that differ.
 fn was_there(row: &LiveRow, at: Millis) -> bool {
     match row.generation {
@@ -59,6 +83,8 @@ fn was_there(row: &LiveRow, at: Millis) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use account::{AccountId, IdpId, Mark, Subject};
+    use proptest::prelude::*;
 
     fn after(generation: i64, carried: &[Carried]) -> i64 {
         let mut row = LiveRow { uid: 1, generation, created_at: Millis::new(1_000_000), node_id: 1 };
@@ -96,5 +122,34 @@ mod tests {
     fn events_are_carried_in_their_order() {
         assert_eq!(after(100, &[retire(200), raise(300)]), RETIRED);
         assert_eq!(after(100, &[raise(300), retire(200)]), 299, "a late word of a deletion that was undone");
+    }
+
+    fn news(change: Change, state: State) -> News {
+        let account = AccountId::new(IdpId::new("main").expect("valid"), Subject::new("u").expect("valid"));
+        News { account, version: 1, at: Millis::new(5), change, mark: Mark::at(Millis::new(9)), state }
+    }
+
+    #[test]
+    fn a_deletion_retires_by_the_state_and_the_mark_it_left() {
+        let delete = || Change::Delete { reason: None };
+        assert_eq!(Carried::of(&news(delete(), State::Deleted)), Some(retire(9)));
+        assert_eq!(Carried::of(&news(delete(), State::Active)), None, "it came too late");
+        assert_eq!(Carried::of(&news(Change::PasswordChange, State::Deleted)), Some(raise(5)));
+        assert_eq!(Carried::of(&news(Change::Disable, State::Active)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_in_reach_is_what_changes(
+            generation in 0..20_i64, created_at in 0..1_000_000_i64, at in 0..20_i64, deleted: bool
+        ) {
+            let carried = if deleted { retire(at) } else { raise(at) };
+            let before = LiveRow { uid: 1, generation, created_at: Millis::new(created_at), node_id: 1 };
+            let mut after = before;
+            carried.apply(&mut after);
+            let Reach { below, undated_until } = carried.reach();
+            let reached = generation < below && (generation > 0 || before.created_at <= undated_until);
+            prop_assert_eq!(reached, after != before);
+        }
     }
 }

@@ -1,5 +1,5 @@
 use super::rooms;
-use crate::rules::{Carried, LiveRow, RETIRED};
+use crate::rules::{Carried, LiveRow, RETIRED, Reach};
 use account::Millis;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -19,6 +19,12 @@ store::statements! {
                 select * from users x where x.email = r.email and x.replaced_at + 0 is null limit $2
             ) u",
     };
+    /// The live rows of one user that an event changes still, of every service, at most so many.
+    pub(super) static REACHED = both(
+        "select uid, generation, created_at, nodeid from users
+        where email = $1 and replaced_at + 0 is null and generation < $2 and (generation > 0 or created_at <= $3)
+        limit $4"
+    );
     pub(super) static CARRY = both(
         "update users set generation = r.generation, replaced_at = r.replaced_at
         from {rows $1: uid bigint, generation bigint, replaced_at bigint} as r
@@ -44,6 +50,11 @@ pub(crate) enum Carry {
         raised: usize,
         /// How many rows were retired.
         retired: usize,
+    },
+    /// A part of it: there may be more.
+    Part {
+        /// How many rows' generations were raised.
+        raised: usize,
     },
     /// Nothing: a user has more live rows than allowed.
     TooMany,
@@ -75,8 +86,52 @@ pub(crate) async fn carry(
         }
     }
     write(tx, &changed, now).await?;
-    let retired = changed.iter().filter(|row| row.generation == RETIRED).count();
+    let retired = retired(&changed);
     Ok(Carry::Done { raised: changed.len() - retired, retired })
+}
+
+/// Carries events into at most so many rows; for workers, who come again until all are done. Only rows that change are
+/// counted, so each part is a step ahead.
+pub(crate) async fn carry_part(
+    tx: &mut Tx<'_>,
+    users: &[Carrying],
+    most_rows: i64,
+    now: Millis,
+) -> Result<Carry, StoreError> {
+    let (mut changed, mut all_retired) = (0, 0);
+    for user in users {
+        for carried in &user.carried {
+            let mut rows = reached(tx, &user.email, *carried, most_rows).await?;
+            for row in &mut rows {
+                carried.apply(row);
+            }
+            write(tx, &rows, now).await?;
+            changed += rows.len();
+            all_retired += retired(&rows);
+            if i64::try_from(rows.len()).is_ok_and(|count| count >= most_rows) {
+                return Ok(Carry::Part { raised: changed - all_retired });
+            }
+        }
+    }
+    Ok(Carry::Done { raised: changed - all_retired, retired: all_retired })
+}
+
+fn retired(rows: &[LiveRow]) -> usize {
+    rows.iter().filter(|row| row.generation == RETIRED).count()
+}
+
+async fn reached(
+    tx: &mut Tx<'_>,
+    email: &str,
+    carried: Carried,
+    limit: i64,
+) -> Result<Vec<LiveRow>, StoreError> {
+    let Reach { below, undated_until } = carried.reach();
+    tx.query(&REACHED, &[email.into(), below.into(), undated_until.into(), limit.into()], |row| {
+        let (uid, generation, created_at) = (row.int(0)?, row.int(1)?, Millis::new(row.int(2)?));
+        Ok(LiveRow { uid, generation, created_at, node_id: row.int(3)? })
+    })
+    .await
 }
 
 async fn live(

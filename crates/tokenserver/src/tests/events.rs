@@ -112,3 +112,55 @@ async fn a_token_without_generation_is_judged_by_when_it_was_granted() {
         assert_eq!(granted(21).await, StatusCode::OK);
     }
 }
+
+/// A deletion that came too late leaves a served user served: only what it ended is refused, by the mark.
+#[tokio::test]
+async fn a_late_word_of_a_deletion_retires_nobody() {
+    for house in House::on_each_engine().await {
+        let mut claims = claims("user", 100);
+        claims["iat"] = json!(START.seconds() + 11);
+        let granted = house.token(&claims);
+        let headers = [("authorization", format!("Bearer {granted}")), ("x-keyid", KEY_ID.to_owned())];
+        let uid = house.get(SYNC, &headers).await.uid();
+        happens(&house, Change::Enable, Some(START.get() + 10_900)).await;
+        happens(&house, Change::Disable, Some(START.get() + 10_700)).await;
+        happens(&house, Change::Delete { reason: None }, Some(START.get() + 10_800)).await;
+        assert_eq!(house.get(SYNC, &headers).await.uid(), uid, "granted after it");
+        let before = house.exchange("user", 100, KEY_ID).await;
+        assert_eq!(before.refusal(), BEHIND, "granted before it");
+        let nodes = house.store.run(crate::store::ListNodes).await.expect("the store answers");
+        assert_eq!(nodes[0].current_load, 1, "it lives where it did");
+    }
+}
+
+/// However many rows a user has left behind, each transaction is bounded and the effect is settled in the end.
+#[tokio::test]
+async fn a_user_of_very_many_rows_is_carried_in_turns() {
+    struct LeaveRows;
+    impl store::Operation for LeaveRows {
+        const NAME: &'static str = "test.leave_rows";
+        type Output = ();
+
+        async fn run(&self, tx: &mut store::Tx<'_>) -> Result<(), store::StoreError> {
+            static LEAVE: store::Sql = store::Sql::both(
+                "insert into users (service, email, generation, client_state, created_at, nodeid)
+                values (1, 'user@accounts.example', 5, 'aaaa', 1, 1)",
+            );
+            for _ in 0..1_100 {
+                tx.execute(&LEAVE, &[]).await?;
+            }
+            Ok(())
+        }
+    }
+    for house in House::on_each_engine().await {
+        house.store.run(LeaveRows).await.expect("the store answers");
+        happens(&house, Change::PasswordChange, Some(5_000)).await;
+        let mut turns = 0;
+        while house.ledger.clone().carry_out_due().await == work::Tick::More {
+            turns += 1;
+        }
+        assert_eq!(turns, 3, "500, 500 and the rest");
+        assert!(house.ledger.pending_effects().await.expect("the store answers").is_empty());
+        assert_eq!(house.exchange("user", 4_000, KEY_ID).await.refusal(), BEHIND);
+    }
+}

@@ -78,11 +78,59 @@ async fn a_user_with_more_live_rows_than_allowed_is_left_for_later() {
     for test in with_nodes(&[("https://a", 10, 10)]).await {
         execute(&test, &MANY).await;
         assert_eq!(carried(&test, &[("user", raise(150))]).await, Carry::TooMany);
-        let users = vec![("user".to_owned(), vec![raise(150)])];
-        let all = CarryAll { users, most_rows: 1000, now: test.clock.now() };
-        assert_eq!(
-            test.store.run(all).await.expect("the store answers"),
-            Carry::Done { raised: 51, retired: 0 }
-        );
+        assert_eq!(users(&test).await.len(), 51);
+    }
+}
+
+/// Carries events into at most so many rows, as a worker does.
+struct CarryPart {
+    carried: Carried,
+    most_rows: i64,
+    now: Millis,
+}
+
+impl Operation for CarryPart {
+    const NAME: &'static str = "test.carry_part";
+    type Output = Carry;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Carry, StoreError> {
+        let user = Carrying { email: format!("user@{DOMAIN}"), carried: vec![self.carried] };
+        carry_part(tx, &[user], self.most_rows, self.now).await
+    }
+}
+
+/// Rows that need no change do not count: a part is never spent on them alone.
+#[tokio::test]
+async fn very_many_rows_are_changed_in_parts_until_none_is_left() {
+    static MANY: Sql = Sql::per_engine(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 300)
+        insert into users (service, email, generation, client_state, created_at, nodeid)
+        select 1, 'user@accounts.example', i % 3 * 100, '', 1000000 * (i % 2), 1 from n",
+        "insert into users (service, email, generation, client_state, created_at, nodeid)
+        select 1, 'user@accounts.example', i % 3 * 100, '', 1000000 * (i % 2), 1 from generate_series(1, 300) as i",
+    );
+    static LOADED: Sql = Sql::both("update nodes set current_load = 300");
+    for test in with_nodes(&[("https://a", 1000, 1000)]).await {
+        execute(&test, &MANY).await;
+        execute(&test, &LOADED).await;
+        let part = async |carried| {
+            let part = CarryPart { carried, most_rows: 40, now: test.clock.now() };
+            test.store.run(part).await.expect("the store answers")
+        };
+        // The hundred of generation 100, and the half of those without one that was made by then.
+        let gone = Carried::Retire(Millis::new(150));
+        for _ in 0..3 {
+            assert_eq!(part(gone).await, Carry::Part { raised: 0 });
+        }
+        assert_eq!(part(gone).await, Carry::Done { raised: 0, retired: 30 });
+        assert_eq!(loads(&test).await[0][2], 150);
+        counters_are_true(&test).await;
+        // The other half, and none of generation 200.
+        assert_eq!(part(raise(151)).await, Carry::Part { raised: 40 });
+        assert_eq!(part(raise(151)).await, Carry::Done { raised: 10, retired: 0 });
+        assert_eq!(part(raise(151)).await, Carry::Done { raised: 0, retired: 0 });
+        let live: Vec<_> = users(&test).await.iter().filter(|row| row[3] == 1).map(|row| row[1]).collect();
+        let of = |generation| live.iter().filter(|it| **it == generation).count();
+        assert_eq!((of(150), of(200), live.len()), (50, 100, 150));
     }
 }

@@ -2,7 +2,7 @@
 //! cache while the table grows.
 
 use super::*;
-use crate::store::carry::{CARRY, LIVE};
+use crate::store::carry::{CARRY, LIVE, REACHED};
 use crate::store::lookup::LOOKUP;
 use crate::store::settle::{LOAD, RAISE, REPLACE};
 use store::Value;
@@ -21,6 +21,7 @@ async fn users_are_found_by_their_email_even_before_the_first_statistics() {
         (&REPLACE, vec![Value::Int(1), one]),
         (&RAISE, vec![one]),
         (&LIVE, vec![one, Value::Int(50)]),
+        (&REACHED, vec![text("u@x"), Value::Int(150), Value::Int(150), Value::Int(500)]),
         (&CARRY, vec![one]),
     ];
     for (sql, params) in statements {
