@@ -11,8 +11,7 @@ use crate::store::record::{Line, NewRow, busy, insert, make_way, promote, take_i
 use crate::store::rows::Delivery;
 use crate::store::{logins, receipts, subjects};
 use account::{AccountId, EventKind, Millis};
-use futures::future::BoxFuture;
-use ledger::{Consequence, News, Outcome, Tombstones};
+use ledger::{CarryOut, News, Outcome, Tombstones};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,36 +45,30 @@ struct Place {
     grant: Option<Grant>,
 }
 
-impl Consequence for WriteDeliveries {
+impl CarryOut for WriteDeliveries {
     fn capability(&self) -> &'static str {
         CAPABILITY
     }
 
-    fn apply<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        news: &'a [News],
-        inline: bool,
-    ) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        Box::pin(async move {
-            let accounts: BTreeSet<&AccountId> =
-                news.iter().filter(|it| matters(it)).map(|it| &it.account).collect();
-            if accounts.is_empty() {
-                return Ok(Outcome::Done);
-            }
-            let mut plan = self.plan(tx, news, &accounts).await?;
-            if inline && plan.widest > WIDEST_INLINE {
-                return Ok(Outcome::Deferred);
-            }
-            let written = if inline { Written::default() } else { Written::of(tx, news).await? };
-            let is_last = written.next_part(&mut plan, if inline { usize::MAX } else { LARGEST_PART });
-            self.write(tx, news, plan, &written, inline).await?;
-            if !is_last {
-                return Ok(Outcome::Deferred);
-            }
-            news.iter().for_each(|news| meters::news(news.change.kind()));
-            Ok(Outcome::Done)
-        })
+    async fn carry_out(&self, tx: &mut Tx<'_>, news: &[News], inline: bool) -> Result<Outcome, StoreError> {
+        let accounts: BTreeSet<&AccountId> =
+            news.iter().filter(|it| matters(it)).map(|it| &it.account).collect();
+        if accounts.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let mut plan = self.plan(tx, news, &accounts).await?;
+        if inline && plan.widest > WIDEST_INLINE {
+            return Ok(Outcome::Deferred);
+        }
+        let written = if inline { Written::default() } else { Written::of(tx, news).await? };
+        let is_last = written.next_part(&mut plan, if inline { usize::MAX } else { LARGEST_PART });
+        self.write(tx, news, plan, &written, inline).await?;
+        if !is_last {
+            return Ok(Outcome::Deferred);
+        }
+        let kinds: Vec<EventKind> = news.iter().map(|news| news.change.kind()).collect();
+        tx.after_commit(move || kinds.into_iter().for_each(meters::news));
+        Ok(Outcome::Done)
     }
 }
 
@@ -124,7 +117,7 @@ impl WriteDeliveries {
             .collect();
         let ids = insert(tx, &rows).await?;
         self.expect_receipts(tx, &plan.deliveries, &places, now).await?;
-        count_unreachable(&plan.deliveries);
+        count_unreachable(tx, &plan.deliveries);
         self.leave(plan.deliveries, places, &ids, &txns, fence, now);
         Ok(())
     }
@@ -297,9 +290,11 @@ impl WriteDeliveries {
     }
 }
 
-fn count_unreachable(deliveries: &[Planned]) {
-    for planned in deliveries.iter().filter(|it| it.discarded == Some(NO_ENDPOINT)) {
-        meters::webhook_not_found(planned.kind);
+fn count_unreachable(tx: &mut Tx<'_>, deliveries: &[Planned]) {
+    let unreachable = deliveries.iter().filter(|it| it.discarded == Some(NO_ENDPOINT));
+    let kinds: Vec<EventKind> = unreachable.map(|it| it.kind).collect();
+    if !kinds.is_empty() {
+        tx.after_commit(move || kinds.into_iter().for_each(meters::webhook_not_found));
     }
 }
 

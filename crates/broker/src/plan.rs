@@ -4,9 +4,10 @@ use crate::routing::{Recipient, Registry, Selection, recipients};
 use crate::store::logins::{Logins, Remembered};
 use crate::store::record::Line;
 use crate::store::rows::About;
+use crate::vocabulary::{Telling, ended};
 use crate::{ClientId, EventType, RelyingParty, Status, Vocabulary, merged, tellings};
 use account::{AccountId, Change, EventKind, Millis, State};
-use ledger::News;
+use ledger::{News, ToTell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -91,11 +92,12 @@ pub(crate) fn plan(
         let own = logins.get(&news.account).map_or(&[][..], Vec::as_slice);
         let gone = unsubscribed.get(&news.account).unwrap_or(&nobody);
         let before = plan.deliveries.len();
+        let to_tell = news.to_tell();
         for recipient in recipients(registry, &news.account, &news.change, own, gone) {
-            plan.deliveries.extend(deliveries_to(&recipient, of, news));
+            plan.deliveries.extend(deliveries_to(&recipient, of, news, &to_tell));
         }
         plan.widest = plan.widest.max(plan.deliveries.len() - before);
-        if matches!(news.change, Change::Delete { .. }) {
+        if matches!(to_tell.change.as_deref(), Some(Change::Delete { .. })) {
             logins.remove(&news.account);
             plan.remember.retain(|login| login.account != news.account);
             plan.forget.insert(news.account.clone());
@@ -110,13 +112,13 @@ fn deliveries_to<'a>(
     recipient: &'a Recipient,
     of: usize,
     news: &'a News,
-) -> impl Iterator<Item = Planned> + 'a {
+    to_tell: &ToTell<'_>,
+) -> impl Iterator<Item = Planned> + use<'a> {
     let rp = recipient.rp.as_ref();
-    let vocabulary = rp.map_or(Vocabulary::Fxa, |rp| rp.config.vocabulary);
-    let told = tellings(vocabulary, &news.change, news.at, &recipient.capabilities).into_iter();
     let wanted =
         move |event_type: EventType| rp.map_or(!event_type.must_be_listed(), |rp| rp.wants(event_type));
-    told.enumerate().filter(move |(_, telling)| wanted(telling.event_type)).map(move |(part, telling)| {
+    let told = told_to(recipient, news, to_tell).into_iter().enumerate();
+    told.filter(move |(_, (_, telling))| wanted(telling.event_type)).map(move |(part, (kind, telling))| {
         Planned {
             line: Line {
                 client_id: recipient.client_id.clone(),
@@ -126,13 +128,27 @@ fn deliveries_to<'a>(
             of,
             version: news.version,
             part,
-            kind: news.change.kind(),
+            kind,
             event_type: telling.event_type,
             payload: telling.payload,
             event_at: news.at,
             discarded: untold(rp),
         }
     })
+}
+
+/// What a recipient's vocabulary has to say, each with the kind of change it tells.
+fn told_to(recipient: &Recipient, news: &News, to_tell: &ToTell<'_>) -> Vec<(EventKind, Telling)> {
+    let vocabulary = recipient.rp.as_ref().map_or(Vocabulary::Fxa, |rp| rp.config.vocabulary);
+    let mut told = Vec::new();
+    if let Some(change) = &to_tell.change {
+        let tellings = tellings(vocabulary, change, news.at, &recipient.capabilities);
+        told.extend(tellings.into_iter().map(|telling| (change.kind(), telling)));
+    }
+    if to_tell.ended {
+        told.extend(ended(vocabulary, news.at).map(|telling| (EventKind::SignOutEverywhere, telling)));
+    }
+    told
 }
 
 fn untold(rp: Option<&Arc<RelyingParty>>) -> Option<&'static str> {

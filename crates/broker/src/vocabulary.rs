@@ -40,6 +40,15 @@ pub fn tellings(
     }
 }
 
+/// That what was granted until then has ended, and nothing else: for a change that came too late to be told as it is.
+pub(crate) fn ended(vocabulary: Vocabulary, at: Millis) -> Option<Telling> {
+    match vocabulary {
+        // There is no word for it; see `SignOutEverywhere`.
+        Vocabulary::Fxa => None,
+        Vocabulary::Ssf => Some(ssf::ended(at)),
+    }
+}
+
 /// An undelivered payload taken in by a later one of the same type: what the later one does not say is kept. `None` for
 /// types that are told one by one.
 pub fn merged(event_type: EventType, earlier: &str, later: &str) -> Option<String> {

@@ -138,3 +138,44 @@ fn each_part_of_an_event_keeps_its_number_whatever_else_is_wanted() {
     let parts: Vec<_> = plan.deliveries.iter().map(|it| (it.event_type, it.part)).collect();
     assert_eq!(parts, [(EventType::SessionRevoked, 1)]);
 }
+
+/// Whoever deletes a user for a late word has lost him for good.
+#[test]
+fn a_late_deletion_or_disabling_of_an_active_account_is_told_as_an_end_of_sessions() {
+    let ssf = |rp: &mut RelyingParty| rp.config.vocabulary = Vocabulary::Ssf;
+    let registry = Registry::new([rp("a", |_| ()), rp("b", ssf)], BTreeMap::new());
+    let logins = || Logins::from([(account("u"), vec![client("a"), client("b")])]);
+    let off = |locale: Option<&str>| {
+        let locale = locale.map(ToOwned::to_owned);
+        Change::ProfileChange(Profile { account_disabled: Some(true), locale, ..Profile::default() })
+    };
+    for late in [Change::Delete { reason: None }, Change::Disable, off(None)] {
+        let plan = plan(&[news(7, late, State::Active)], &registry, logins(), &BTreeMap::new());
+        assert_eq!(
+            shown(&plan),
+            [
+                r#"7 b session-revoked {"event_timestamp":0,"reason_admin":{"en":"Sessions of before then are ended"}}"#
+            ]
+        );
+        assert_eq!(plan.deliveries[0].kind, EventKind::SignOutEverywhere);
+        assert!(plan.forget.is_empty(), "its logins are remembered");
+    }
+    let rest = plan(&[news(7, off(Some("fi")), State::Active)], &registry, logins(), &BTreeMap::new());
+    assert_eq!(shown(&rest)[0], r#"7 a profile-change {"locale":"fi"}"#);
+    assert_eq!(rest.deliveries.len(), 3);
+}
+
+#[test]
+fn a_state_that_an_operators_hold_stands_against_is_not_told() {
+    let registry = Registry::new([rp("a", |_| ())], BTreeMap::new());
+    let logins = || Logins::from([(account("u"), vec![client("a")])]);
+    let enabled = |locale: Option<&str>| {
+        let locale = locale.map(ToOwned::to_owned);
+        Change::ProfileChange(Profile { account_disabled: Some(false), locale, ..Profile::default() })
+    };
+    let told =
+        |change| shown(&plan(&[news(7, change, State::Disabled)], &registry, logins(), &BTreeMap::new()));
+    assert!(told(enabled(None)).is_empty());
+    assert!(told(Change::Enable).is_empty());
+    assert_eq!(told(enabled(Some("fi"))), [r#"7 a profile-change {"locale":"fi"}"#]);
+}

@@ -92,6 +92,10 @@ pub(super) fn tellings(change: &Change, at: Millis, capabilities: &[String]) -> 
     }
 }
 
+pub(super) fn ended(at: Millis) -> Telling {
+    Telling::new(EventType::SessionRevoked, &common(at, None, "Sessions of before then are ended"))
+}
+
 fn common(at: Millis, initiator: Option<Initiator>, why: &str) -> Common<'_> {
     Common {
         initiating_entity: initiator,
