@@ -5,6 +5,7 @@ use crate::clients::Clients;
 use crate::consequence::{CAPABILITY, WriteDeliveries};
 use crate::handover::Handover;
 use crate::lanes::Lanes;
+use crate::registrations::{self, Registration};
 use crate::settings::{InvalidSettings, Settings, days};
 use crate::signer::Signer;
 use crate::snapshot::Snapshots;
@@ -35,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) tombstones: Tombstones,
     pub(crate) snapshots: Snapshots,
+    /// The relying parties of files.
+    pub(crate) files: Arc<[Registration]>,
     pub(crate) signer: Signer,
     pub(crate) issuers: Issuers,
     pub(crate) token_key: hmac::Key,
@@ -77,8 +80,10 @@ impl Broker {
     ) -> Result<Self, InvalidSettings> {
         settings.check()?;
         let signer = Signer::new(store.clone(), root, &settings.signing_keys)?;
+        let files = registrations::read(&settings.relying_parties)?;
         Ok(Self(Arc::new(Inner {
-            snapshots: Snapshots::new(root.cipher(Purpose::RpSecrets)),
+            snapshots: Snapshots::new(root.cipher(Purpose::RpSecrets), &files),
+            files: files.into(),
             issuers: Issuers { own: settings.issuer.clone(), of_accounts: issuers },
             token_key: root.hmac_key(Purpose::RpTokens),
             base_url: settings.base_url()?,
@@ -132,7 +137,15 @@ impl Broker {
     fn workers(&self) -> Vec<Worker> {
         let workers =
             [self.keys_worker(), self.delivery_worker(), self.sweep_worker(), self.measure_worker()];
-        workers.into_iter().chain(self.capability_list_worker()).collect()
+        workers.into_iter().chain(self.registrations_worker()).chain(self.capability_list_worker()).collect()
+    }
+
+    /// Makes the registry say what files say, once, where files are named. A configuration that names none lets nobody
+    /// go: it may be that of a node which knows nothing of relying parties.
+    fn registrations_worker(&self) -> Option<Worker> {
+        let inner = Arc::clone(&self.0);
+        let named = !inner.settings.relying_parties.is_empty();
+        named.then(|| Worker::new("broker.registrations", None, move |stop| registrations::run(inner, stop)))
     }
 
     /// Fetches the list of capabilities, where there is one.

@@ -31,6 +31,7 @@ mod meters;
 mod plan;
 mod receiver_tokens;
 mod redact;
+mod registrations;
 mod routing;
 mod rp;
 mod schedule;
@@ -56,6 +57,7 @@ pub use capability_list::CapabilityList;
 pub use consequence::{CAPABILITY, WriteDeliveries};
 pub use delivery::{Effect, Next, Terminal, after};
 pub use event_type::EventType;
+pub use registrations::Absent;
 pub use routing::{Recipient, Registry, Selection, recipients};
 pub use rp::{
     ClientId, Config, Format, InvalidClientId, InvalidConfig, RelyingParty, Secret, Secrets,

@@ -1,6 +1,7 @@
 use crate::capability_list::CapabilityList;
+use crate::registrations::Absent;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -15,6 +16,11 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Files with private keys (a JWK or a JWK set each) that sign instead of generated ones, for their algorithms.
     pub signing_keys: Vec<PathBuf>,
+    /// Files with relying parties, and folders of such files (`*.json`): each a relying party as the admin API takes it, or
+    /// a list of them. At the start the registry is made to say what they say.
+    pub relying_parties: Vec<PathBuf>,
+    /// What becomes of a relying party that is in none of these files any more.
+    pub absent_relying_parties: Absent,
     /// The identity provider's list of its clients' capabilities; without one, those of the registrations hold.
     pub capability_list: Option<CapabilityList>,
     /// Days that ended deliveries are kept, and with them how far back they can be replayed.
@@ -43,6 +49,8 @@ impl Default for Settings {
             issuer: String::new(),
             public_url: None,
             signing_keys: Vec::new(),
+            relying_parties: Vec::new(),
+            absent_relying_parties: Absent::default(),
             capability_list: None,
             deliveries_days: 30,
             attempts_days: 30,
@@ -80,6 +88,13 @@ impl Settings {
             return Err(InvalidSettings::new("issuer", "is needed: it names this broker in every token"));
         }
         self.base_url().map(drop)
+    }
+
+    /// Takes files that are named without a folder, or with a part of the way, to be in `folder` or beneath it.
+    pub fn settle_paths(&mut self, folder: &Path) {
+        for path in self.signing_keys.iter_mut().chain(&mut self.relying_parties) {
+            *path = folder.join(&*path);
+        }
     }
 
     /// The URL under which we are reached, without a slash at its end.

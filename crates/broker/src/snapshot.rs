@@ -1,6 +1,8 @@
 //! The registry as it is held in memory, never older than the transaction that asks.
 
+use crate::registrations::Registration;
 use crate::routing::Registry;
+use crate::store::reconcile::missing;
 use crate::store::registry::{Capabilities, KeptRp, load, revision};
 use arc_swap::ArcSwap;
 use keys::Cipher;
@@ -12,6 +14,8 @@ use store::{Operation, StoreError, Tx};
 pub(crate) struct Snapshots {
     pub(crate) cipher: Cipher,
     held: Arc<ArcSwap<Snapshot>>,
+    /// Relying parties of files, until they are known to be in the store.
+    awaited: Arc<ArcSwap<Vec<Registration>>>,
 }
 
 #[derive(Default)]
@@ -21,8 +25,13 @@ struct Snapshot {
 }
 
 impl Snapshots {
-    pub(crate) fn new(cipher: Cipher) -> Self {
-        Self { cipher, held: Arc::default() }
+    pub(crate) fn new(cipher: Cipher, files: &[Registration]) -> Self {
+        Self { cipher, held: Arc::default(), awaited: Arc::new(ArcSwap::from_pointee(files.to_vec())) }
+    }
+
+    /// The files' relying parties are in the store: it speaks for them from now on.
+    pub(crate) fn reconciled(&self) {
+        self.awaited.store(Arc::default());
     }
 
     /// The registry as this transaction sees it. One row is read, unless it has changed.
@@ -36,14 +45,15 @@ impl Snapshots {
             return Ok(Arc::clone(&held.registry));
         }
         let (rps, fetched) = load(tx, &self.cipher).await?;
-        let registry = Arc::new(registry(rps, fetched));
+        let registry = Arc::new(registry(rps, fetched, &self.awaited.load()));
         self.held.store(Arc::new(Snapshot { revision, registry: Arc::clone(&registry) }));
         Ok(registry)
     }
 }
 
-fn registry(rps: Vec<KeptRp>, fetched: Capabilities) -> Registry {
-    Registry::new(rps.into_iter().map(|kept| kept.rp), fetched)
+fn registry(rps: Vec<KeptRp>, fetched: Capabilities, awaited: &[Registration]) -> Registry {
+    let awaited: Vec<_> = missing(awaited, &rps).collect();
+    Registry::new(rps.into_iter().map(|kept| kept.rp).chain(awaited), fetched)
 }
 
 /// Reads the registry outside any other transaction.

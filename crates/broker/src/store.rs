@@ -8,6 +8,7 @@ pub(crate) mod logins;
 pub(crate) mod parts;
 pub(crate) mod poll;
 pub(crate) mod receipts;
+pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod registry;
 pub(crate) mod repair;

@@ -14,6 +14,7 @@ mod operating;
 mod polling;
 mod receiver;
 mod receivers;
+mod registered;
 mod served;
 mod simulating;
 mod streaming;

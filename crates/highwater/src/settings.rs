@@ -66,7 +66,7 @@ impl Settings {
         self.listen.admin_socket.clone().or_else(beside)
     }
 
-    /// A SQLite file is where the configuration is, wherever a command is started.
+    /// Files are where the configuration is, wherever a command is started.
     fn settle_paths(&mut self) {
         let Some(folder) = self.file.as_deref().and_then(Path::parent) else { return };
         if let Some(path) = self.store.sqlite_path() {
@@ -74,6 +74,9 @@ impl Settings {
         }
         if let Some(socket) = &mut self.listen.admin_socket {
             *socket = folder.join(&*socket);
+        }
+        if let Some(broker) = &mut self.broker {
+            broker.settle_paths(folder);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::merge_patch::merge_patch;
 use crate::receiver_tokens::{NewToken, issue};
 use crate::store::change::{By, ChangeRp, Changed};
 use crate::store::list::ReadFailing;
-use crate::store::registry::{AddRp, KeptRp, ListRps, RemoveRp, TOPIC};
+use crate::store::registry::{AddRp, KeptRp, ListRps, Origin, RemoveRp, TOPIC};
 use crate::store::tokens::RevokeTokens;
 use crate::{ClientId, Config, RelyingParty, Secrets, Status, worker};
 use account::Millis;
@@ -45,6 +45,8 @@ struct RpView {
     /// Since when it has that status, milliseconds since the epoch.
     #[schema(value_type = i64)]
     status_at: Millis,
+    /// Who says how it is: `operator`, or a `file` of the configuration, which must be changed there.
+    origin: Origin,
     /// Since when it has done nothing but fail; absent while it takes what it gets.
     #[schema(value_type = Option<i64>)]
     failing_since: Option<Millis>,
@@ -76,6 +78,7 @@ impl RpView {
     fn new(kept: KeptRp, failing: &[(ClientId, Millis)]) -> Self {
         let KeptRp {
             rp: RelyingParty { client_id, config, secrets, status, status_at },
+            origin,
             created_at,
             updated_at,
         } = kept;
@@ -86,7 +89,7 @@ impl RpView {
             client_certificate: secrets.client_certificate.is_some(),
             webhook: secrets.webhook.len(),
         };
-        Self { client_id, status, status_at, failing_since, config, secrets, created_at, updated_at }
+        Self { client_id, status, status_at, origin, failing_since, config, secrets, created_at, updated_at }
     }
 }
 
@@ -183,7 +186,8 @@ async fn add_rp(
         Err(error) => return Err(error.into()),
     }
     tell_workers(&inner);
-    Ok((StatusCode::CREATED, Json(RpView::new(KeptRp { rp, created_at: now, updated_at: now }, &[]))))
+    let kept = KeptRp { rp, origin: Origin::Operator, created_at: now, updated_at: now };
+    Ok((StatusCode::CREATED, Json(RpView::new(kept, &[]))))
 }
 
 /// Show a relying party
@@ -215,6 +219,7 @@ async fn update_rp(
     if config.contains_key("stream") {
         return Err(Problem::invalid("a stream is changed by the relying party itself"));
     }
+    operators_own(&inner, &client_id).await?;
     let (config, secrets) = (serde_json::Value::Object(config), serde_json::Value::Object(secrets));
     let idps = Arc::clone(&inner);
     change(&inner, &client_id, move |kept| {
@@ -224,6 +229,21 @@ async fn update_rp(
         known_idp(&idps, kept.rp.config.idp.as_ref()).map_err(|problem| problem.detail)
     })
     .await
+}
+
+/// What a file says is changed in the file: the next start would undo any other change.
+async fn operators_own(inner: &Arc<Inner>, client_id: &str) -> Result<(), Problem> {
+    let Json(rp) = show_rp(State(Arc::clone(inner)), Path(client_id.to_owned())).await?;
+    match rp.origin {
+        Origin::Operator => Ok(()),
+        Origin::File => {
+            let why = format!(
+                "the relying party {} comes from a file of the configuration; change it there",
+                rp.client_id
+            );
+            Err(Problem::conflict(why))
+        }
+    }
 }
 
 fn patched<T: Serialize + serde::de::DeserializeOwned>(
@@ -242,6 +262,7 @@ async fn remove_rp(
     State(inner): State<Arc<Inner>>,
     Path(client_id): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    operators_own(&inner, &client_id).await?;
     let client_id = named(&client_id)?;
     let there = inner.store.run(RemoveRp(client_id.clone())).await?;
     tell_workers(&inner);

@@ -1,7 +1,7 @@
 //! Taking over what another broker kept.
 
 use super::logins::{Remembered, remember};
-use super::registry::{AddRp, change, find};
+use super::registry::{AddRp, Origin, change, find};
 use crate::import::Document;
 use crate::{RelyingParty, Secrets, Status};
 use account::{AccountId, IdpId, Millis};
@@ -56,6 +56,10 @@ impl Operation for Import {
                     AddRp { rp, cipher: self.cipher.clone(), now: self.now }.run(tx).await?;
                     continue;
                 };
+                // What a file of the configuration says holds.
+                if there.origin == Origin::File {
+                    continue;
+                }
                 let own = &mut there.rp.config;
                 if own.webhook != config.webhook || own.resource_server != config.resource_server {
                     own.webhook.clone_from(&config.webhook);

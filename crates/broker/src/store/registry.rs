@@ -4,9 +4,10 @@ use crate::store::json;
 use crate::{ClientId, Config, RelyingParty, Secrets, Status};
 use account::Millis;
 use keys::Cipher;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{Operation, Row, StoreError, Tx};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Signalled after a change of what routing reads.
@@ -15,11 +16,12 @@ pub(crate) const TOPIC: &str = "broker.registry";
 store::statements! {
     pub(crate) static REVISION = both("select revision from broker_registry");
     static TOUCH = both("update broker_registry set revision = $1");
+    static LOCK = both("select revision from broker_registry {for_update}");
     static ALL = both(
-        "select client_id, config, secrets, status, status_reason, status_at, created_at, updated_at
+        "select client_id, config, secrets, status, status_reason, status_at, created_at, updated_at, origin
          from relying_parties order by client_id");
     static ONE = both(
-        "select client_id, config, secrets, status, status_reason, status_at, created_at, updated_at
+        "select client_id, config, secrets, status, status_reason, status_at, created_at, updated_at, origin
          from relying_parties where client_id = $1 {for_update}");
     static ADD = both(
         "insert into relying_parties (client_id, config, secrets, status, status_reason, status_at, created_at, updated_at)
@@ -27,6 +29,7 @@ store::statements! {
     static CHANGE = both(
         "update relying_parties set config = $2, secrets = $3, status = $4, status_reason = $5, status_at = $6,
            updated_at = $7 where client_id = $1");
+    static SET_ORIGIN = both("update relying_parties set origin = $2 where client_id = $1");
     static REMOVE = both("delete from relying_parties where client_id = $1");
     static REMOVE_HEALTH = both("delete from rp_health where client_id = $1");
     static REMOVE_TOKENS = both("delete from rp_tokens where client_id = $1");
@@ -40,10 +43,21 @@ store::statements! {
 /// What fetched lists of capabilities say, by client.
 pub(crate) type Capabilities = BTreeMap<ClientId, Vec<String>>;
 
+/// Who says how a relying party is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// Operators, by commands and the admin API.
+    Operator,
+    /// A file that the configuration names.
+    File,
+}
+
 /// A relying party with the times of its row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeptRp {
     pub(crate) rp: RelyingParty,
+    pub(crate) origin: Origin,
     pub(crate) created_at: Millis,
     pub(crate) updated_at: Millis,
 }
@@ -74,6 +88,22 @@ async fn touch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     tx.execute(&TOUCH, &[(&Uuid::new_v4().to_string()).into()]).await.map(drop)
 }
 
+/// Keeps every other change of the registry waiting until this one is committed.
+pub(crate) async fn lock(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    tx.query(&LOCK, &[], |_| Ok(())).await.map(drop)
+}
+
+/// Says who says how a relying party is.
+pub(crate) async fn set_origin(
+    tx: &mut Tx<'_>,
+    client_id: &ClientId,
+    origin: Origin,
+) -> Result<(), StoreError> {
+    let code = i64::from(origin == Origin::File);
+    tx.execute(&SET_ORIGIN, &[client_id.as_str().into(), code.into()]).await?;
+    touch(tx).await
+}
+
 pub(crate) fn client_id(text: &str) -> Result<ClientId, StoreError> {
     ClientId::new(text).map_err(|error| broken(&error))
 }
@@ -91,6 +121,7 @@ fn kept(row: &Row<'_>, cipher: &Cipher) -> Result<KeptRp, StoreError> {
     let status_at = Millis::new(row.int(5)?);
     Ok(KeptRp {
         rp: RelyingParty { client_id, config, secrets, status, status_at },
+        origin: if row.int(8)? == 1 { Origin::File } else { Origin::Operator },
         created_at: Millis::new(row.int(6)?),
         updated_at: Millis::new(row.int(7)?),
     })

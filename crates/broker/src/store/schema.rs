@@ -122,4 +122,8 @@ pub static MIGRATIONS: &[Migration] = &[
             changed_at bigint not null
         );",
     ),
+    Migration::both(
+        "broker 0006 relying parties of files",
+        "alter table relying_parties add column origin smallint not null default 0;  -- 0 operators, 1 a file",
+    ),
 ];
