@@ -1,6 +1,6 @@
 //! How long answers took.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Every latency of a run, in tenths of a microsecond.
@@ -8,7 +8,7 @@ use std::time::Duration;
 pub(crate) struct Latencies(Vec<u32>);
 
 /// The middle, and what one in a hundred and one in a thousand exceed; microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     #[serde(rename = "p50_us")]
     pub(crate) p50: f64,

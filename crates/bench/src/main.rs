@@ -3,6 +3,7 @@
 //! The server under measure is a process of its own on a core of its own; the load generator and what stands behind the
 //! server share the other. Each figure comes with its limit, measured in the same run: a ratio holds on a noisy machine.
 
+mod deliver;
 mod home;
 mod ingest;
 mod instructions;
@@ -15,6 +16,7 @@ mod report;
 mod serve;
 mod tokens;
 mod usage;
+mod wall;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -39,6 +41,8 @@ enum Command {
     Tokens(Options),
     /// Account events: from a file.
     Ingest(Options),
+    /// Deliveries to relying parties, from the event's commit to the receiver.
+    Deliver(Options),
     /// The bare handler alone: what every ratio is taken against.
     Bare(Options),
     /// Instructions of hot operations, by callgrind, against the baseline.
@@ -101,6 +105,7 @@ fn main() -> Result<()> {
     let (options, report) = match Cli::parse().command {
         Command::Serve(serve) => return serve.run(),
         Command::Ingest(options) => (options.clone(), ingest::bench(&options)?),
+        Command::Deliver(options) => (options.clone(), deliver::bench(&options)?),
         Command::Instructions(counting) => return counting.run(),
         Command::Bare(options) => (options.clone(), limit::bench(&options)?),
         Command::Tokens(options) => (options.clone(), tokens::bench(&options)?),

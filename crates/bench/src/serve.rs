@@ -1,16 +1,20 @@
 //! The other side: what this program does as the process under measure.
 
 mod bare;
+mod deliver;
 mod house;
 mod ingest;
 mod job;
 mod operation;
+mod receive;
 mod telemetry;
 
 pub(crate) use bare::BODY;
+pub(crate) use deliver::{Delivered, Told};
 pub(crate) use house::{MASTER_SECRET, NODE};
 pub(crate) use job::Done;
 pub(crate) use operation::Operation;
+pub(crate) use receive::Places;
 
 use crate::process::READY;
 use anyhow::Result;
@@ -57,6 +61,20 @@ pub(crate) enum Serve {
         #[command(flatten)]
         queue: ingest::Queue,
     },
+    /// Tells relying parties of account events, and ends.
+    Deliver {
+        /// The store's URL.
+        #[arg(long)]
+        store: String,
+        #[command(flatten)]
+        work: deliver::Work,
+    },
+    /// Relying parties that check what they get.
+    Receive {
+        /// How many.
+        #[arg(long)]
+        hooks: usize,
+    },
     /// Does an operation again and again.
     Operation {
         /// Which.
@@ -89,6 +107,8 @@ impl Serve {
             }
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
+            Self::Deliver { store, work } => Box::pin(deliver::run(&store, &work)).await?.print(),
+            Self::Receive { hooks } => receive::serve(hooks).await,
             Self::Operation { operation, times } => Box::pin(operation.repeat(times)).await,
             Self::DrainQueue { queue } => ingest::drain(&queue).await,
         }

@@ -4,9 +4,11 @@ use super::telemetry;
 use account::IdpId;
 use anyhow::Result;
 use axum::Router;
+use broker::Broker;
 use idp::{IdpConfig, Idps};
 use keys::RootKey;
 use ledger::{Capability, Ledger, Retention, Tombstones};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Clock, Settings, Store};
@@ -25,48 +27,81 @@ pub(super) const ACCOUNT_DOMAIN: &str = "api.accounts.firefox.com";
 /// Room for everybody.
 const CAPACITY: i32 = 100_000_000;
 
-/// A ledger and a Tokenserver on one store, their workers running.
+/// The issuer of the broker's tokens.
+const ISSUER: &str = "https://accounts.example";
+
+/// A ledger and capabilities on one store, their workers running.
 pub(super) struct House {
     pub(super) ledger: Ledger,
     /// What anybody may reach.
     pub(super) public: Router,
+    /// What operators may.
+    pub(super) admin: Router,
     pub(super) life: Lifecycle,
 }
 
 impl House {
-    /// Opens the store of that URL and brings its tables up to date. The identity provider's server is at `idp`.
+    /// Opens the store of that URL for a Tokenserver. The identity provider's server is at `idp`.
     pub(super) async fn open(store: &str, idp: &str) -> Result<Self> {
-        let life = Lifecycle::new();
-        life.spawn("metrics", telemetry::install()?(life.stopping()));
-        let store = Store::open(&Settings::at(store), Clock::system())?;
-        let tombstones = Tombstones::new(&RootKey::generate(), Duration::ZERO);
+        let ground = Ground::open(store)?;
         let idps = idps(idp)?;
-        let tokenserver = tokenserver(&store, &idps, tombstones.clone(), life.clone())?;
-        let tokenserver = tokenserver::capability(&store, idps.clone(), Some(tokenserver));
-        let consequences = tokenserver.consequence.iter().cloned().collect();
-        let ledger = Ledger::new(store.clone(), tombstones, consequences);
-        let capabilities = [ledger.capability(Retention::default()), tokenserver];
-        store.migrate(&capabilities.each_ref().map(|capability| capability.migrations)).await?;
-        ledger.register_capabilities().await?;
-        life.spawn("store", store.background(life.stopping()));
+        let tokenserver = tokenserver(&ground.store, &idps, ground.tombstones.clone(), ground.life.clone())?;
+        let house =
+            Box::pin(ground.build(tokenserver::capability(&ground.store, idps.clone(), Some(tokenserver))))
+                .await?;
         for idp in &idps {
-            life.spawn("idp", Arc::clone(idp).keep_fresh(life.stopping()));
+            house.life.spawn("idp", Arc::clone(idp).keep_fresh(house.life.stopping()));
         }
-        Ok(Self { ledger, public: start(capabilities, &life), life })
+        Ok(house)
+    }
+
+    /// Opens the store of that URL for a broker.
+    pub(super) async fn of_broker(store: &str) -> Result<Self> {
+        let ground = Ground::open(store)?;
+        let settings = broker::Settings { issuer: ISSUER.to_owned(), ..broker::Settings::default() };
+        let (store, tombstones) = (ground.store.clone(), ground.tombstones.clone());
+        let broker = Broker::new(settings, store, &ground.root, tombstones, BTreeMap::new(), &ground.life)?;
+        Box::pin(ground.build(broker.capability())).await
     }
 }
 
-/// Starts the workers; what anybody may reach is given back.
-fn start(capabilities: impl IntoIterator<Item = Capability>, life: &Lifecycle) -> Router {
-    let mut public = Router::new();
-    for capability in capabilities {
-        let (routes, _) = capability.public.split_for_parts();
-        public = public.merge(routes);
-        for worker in capability.workers {
-            life.spawn(worker.name, (worker.run)(life.stopping()));
-        }
+/// What every capability stands on.
+struct Ground {
+    store: Store,
+    root: RootKey,
+    tombstones: Tombstones,
+    life: Lifecycle,
+}
+
+impl Ground {
+    fn open(store: &str) -> Result<Self> {
+        let life = Lifecycle::new();
+        life.spawn("metrics", telemetry::install()?(life.stopping()));
+        let store = Store::open(&Settings::at(store), Clock::system())?;
+        let root = RootKey::generate();
+        let tombstones = Tombstones::new(&root, Duration::ZERO);
+        Ok(Self { store, root, tombstones, life })
     }
-    public
+
+    /// Brings the tables up to date and starts the workers.
+    async fn build(&self, capability: Capability) -> Result<House> {
+        let Self { store, tombstones, life, .. } = self;
+        let consequences = capability.consequence.iter().cloned().collect();
+        let ledger = Ledger::new(store.clone(), tombstones.clone(), consequences);
+        let capabilities = [ledger.capability(Retention::default()), capability];
+        store.migrate(&capabilities.each_ref().map(|capability| capability.migrations)).await?;
+        ledger.register_capabilities().await?;
+        life.spawn("store", store.clone().background(life.stopping()));
+        let (mut public, mut admin) = (Router::new(), Router::new());
+        for capability in capabilities {
+            public = public.merge(capability.public.split_for_parts().0);
+            admin = admin.merge(capability.admin.split_for_parts().0);
+            for worker in capability.workers {
+                life.spawn(worker.name, (worker.run)(life.stopping()));
+            }
+        }
+        Ok(House { ledger, public, admin, life: life.clone() })
+    }
 }
 
 fn tokenserver(

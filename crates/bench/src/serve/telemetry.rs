@@ -40,3 +40,9 @@ pub(super) fn start_logs(file: &Path) -> Result<()> {
 }
 
 type Tidying = futures::future::BoxFuture<'static, ()>;
+
+/// Warnings go to standard error.
+pub(super) fn warn_on_stderr() -> Result<()> {
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr);
+    lines.try_init().map_err(|error| anyhow!("logging was started twice: {error}"))
+}
