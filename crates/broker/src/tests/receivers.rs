@@ -6,9 +6,9 @@ use crate::{Format, SigningAlgorithm, Vocabulary};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// One token of each algorithm and profile, as they come over the wire a moment after they were made.
 async fn tokens() -> (Vec<(String, String, Got)>, Value) {
@@ -74,36 +74,78 @@ async fn rust_services_accept_them_as_the_tokenserver_does() {
     }
 }
 
+/// A program that answers a line of JSON with a line of JSON.
+struct Asked {
+    program: Child,
+    told: ChildStdin,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Asked {
+    fn start(command: &mut Command) -> Self {
+        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let told = program.stdin.take().expect("it is piped");
+        let said = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+        Self { program, told, said }
+    }
+
+    fn ask(&mut self, question: &Value) -> Value {
+        writeln!(self.told, "{question}").expect("it listens");
+        serde_json::from_str(&self.said.next().expect("an answer").expect("a line")).expect("JSON")
+    }
+
+    /// Shows it every token of the house, and each as if it were for somebody else or from somebody else.
+    async fn accepts_what_it_should(mut self) {
+        let (tokens, keys) = tokens().await;
+        for (audience, format, got) in tokens {
+            let subject = if format == "FxaHeader" { "sub" } else { "sub_id" };
+            let require = ["iss", "aud", "iat", "jti", "events", subject];
+            let mut ask = |token: &str, audience: &str, issuer: &str| {
+                self.ask(&json!({ "token": token, "keys": keys, "audience": audience, "issuer": issuer, "require": require }))
+            };
+            let token = got.token();
+            let answer = ask(&token, &audience, ISSUER);
+            assert_eq!(answer["claims"]["jti"].as_str(), Some(got.jti().as_str()), "{answer}");
+            let altered = altered(&token);
+            for (token, audience, issuer) in [
+                (&token, "somebody-else", ISSUER),
+                (&token, audience.as_str(), "https://accounts.example/"),
+                (&altered, audience.as_str(), ISSUER),
+            ] {
+                let answer = ask(token, audience, issuer);
+                assert!(answer["error"].is_string(), "it does check: {answer}");
+            }
+        }
+        drop(self.told);
+        assert!(self.program.wait().expect("it ends").success());
+    }
+}
+
+/// The token with another first character in its signature.
+fn altered(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{signed}.{other}{}", &signature[1..])
+}
+
 #[tokio::test]
 async fn python_services_accept_them_without_leeway() {
-    let (tokens, keys) = tokens().await;
-    let mut python = Command::new(python())
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/receivers.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python starts");
-    let (mut told, said) =
-        (python.stdin.take().expect("it is piped"), python.stdout.take().expect("it is piped"));
-    let mut said = BufReader::new(said).lines();
-    let mut ask = |question: Value| -> Value {
-        writeln!(told, "{question}").expect("it listens");
-        serde_json::from_str(&said.next().expect("an answer").expect("a line")).expect("JSON")
-    };
-    for (audience, format, got) in tokens {
-        let mut require = vec!["iss", "aud", "iat", "jti", "events"];
-        require.push(if format == "FxaHeader" { "sub" } else { "sub_id" });
-        let question = |audience: &str, issuer: &str| json!({ "token": got.token(), "keys": keys, "audience": audience, "issuer": issuer, "require": require });
-        let answer = ask(question(&audience, ISSUER));
-        assert_eq!(answer["claims"]["jti"].as_str(), Some(got.jti().as_str()), "{answer}");
-        for (audience, issuer) in
-            [("somebody-else", ISSUER), (audience.as_str(), "https://accounts.example/")]
-        {
-            assert!(ask(question(audience, issuer))["error"].is_string(), "it does check");
-        }
-    }
-    drop(told);
-    assert!(python.wait().expect("it ends").success());
+    Asked::start(Command::new(python()).arg(beside("receivers.py"))).accepts_what_it_should().await;
+}
+
+#[tokio::test]
+async fn node_services_accept_them_without_leeway() {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-node");
+    assert!(
+        installed.join("node_modules/jose").exists(),
+        "no jose for Node.js: run ./test, which installs it"
+    );
+    let mut node = Command::new("node");
+    Asked::start(node.arg(beside("receivers.mjs")).arg(installed)).accepts_what_it_should().await;
+}
+
+fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests").join(name)
 }
 
 /// The Python of the tests: the one that is told, else the one `./test` installs.
