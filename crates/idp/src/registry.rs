@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Idps(Arc<[Arc<Idp>]>);
 
 impl Idps {
-    /// From their configurations: at least one, and no two with the same id, issuer or account domain.
+    /// From their configurations: at least one, and no two with the same id, issuer or, whatever its case, account domain.
     pub fn new(configs: &[IdpConfig]) -> Result<Self, ConfigError> {
         let idps: Arc<[_]> =
             configs.iter().map(|config| Idp::new(config).map(Arc::new)).collect::<Result<_, _>>()?;
@@ -17,7 +17,10 @@ impl Idps {
             return Err(ConfigError::None);
         }
         no_two_with_one("the id", idps.iter().map(|idp| vec![idp.id().as_str()]))?;
-        no_two_with_one("the account domain", idps.iter().map(|idp| vec![idp.account_domain()]))?;
+        // A domain is a DNS name, which has no case (RFC 4343): `uid@A.example` and `uid@a.example` would be two users in
+        // our eyes and one in everybody else's.
+        let domains: Vec<String> = idps.iter().map(|idp| idp.account_domain().to_lowercase()).collect();
+        no_two_with_one("the account domain", domains.iter().map(|domain| vec![domain.as_str()]))?;
         no_two_with_one(
             "the issuer",
             idps.iter().map(|idp| idp.issuers().collect::<HashSet<_>>().into_iter().collect()),
@@ -109,6 +112,7 @@ mod tests {
         assert!(refused(a(), config("a", &["https://b.example"], "b.example")).contains("id"));
         assert!(refused(a(), config("b", &["https://a.example/"], "b.example")).contains("issuer"));
         assert!(refused(a(), config("b", &["https://b.example"], "a.example")).contains("domain"));
+        assert!(refused(a(), config("b", &["https://b.example"], "A.Example")).contains("domain"));
         assert!(matches!(Idps::new(&[]), Err(ConfigError::None)));
     }
 }
