@@ -2,6 +2,7 @@
 
 pub(crate) mod guard;
 pub(crate) mod health;
+mod problems;
 pub(crate) mod tokens;
 
 use crate::telemetry::Prometheus;
@@ -64,6 +65,12 @@ pub(crate) fn description(door: Door) -> OpenApi {
     let schemes = ComponentsBuilder::new().security_scheme(TOKEN, token).build();
     let needed = SecurityRequirement::new(TOKEN, Vec::<String>::new());
     api.components(Some(schemes)).security(Some([needed])).build()
+}
+
+/// What holds of every route that was merged.
+pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
+    problems::name_their_type(&mut api);
+    api
 }
 
 /// Adds the descriptions of what each listener takes and answers (OpenAPI 3.1).

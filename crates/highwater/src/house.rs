@@ -110,7 +110,7 @@ impl House {
                 Door::Admin => it.admin.to_openapi(),
             });
         }
-        whole
+        admin::complete(whole)
     }
 
     /// The admin API, all of it, with no question asked who calls. To be taken before the other routes are.

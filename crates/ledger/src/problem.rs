@@ -18,6 +18,9 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Its media type (RFC 9457 section 3).
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+
     /// A problem with that status.
     pub fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
         Self { status: status.as_u16(), title: title.into(), detail: detail.into() }
@@ -94,7 +97,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Self::MEDIA_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }

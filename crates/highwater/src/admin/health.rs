@@ -26,6 +26,10 @@ const LATE: Duration = Duration::from_mins(1);
 /// A heartbeat of the feed older than this says that the feed stands still.
 const STALE: Duration = Duration::from_secs(30);
 
+/// Dead letters that came in for so long are shown, and no more than so many are counted for it.
+const RECENT: Duration = Duration::from_hours(24);
+const MOST_LETTERS: u32 = 1_000;
+
 /// Who knows how everything is.
 #[derive(Clone)]
 pub(crate) struct Health {
@@ -166,10 +170,14 @@ impl Health {
     }
 
     async fn look_at_letters(&self) -> Finding {
-        match patiently(self.ledger.count_dead_letters()).await {
+        let since = self.store.clock().now().minus(RECENT);
+        match patiently(self.ledger.recent_dead_letters(since, MOST_LETTERS)).await {
             Err(why) => Finding::degraded(why),
-            Ok(0) => Finding::ok("none"),
-            Ok(count) => Finding::ok(format!("{count}; see `highwater events dead list`")),
+            Ok(0) => Finding::ok("none in the last day"),
+            Ok(count) => {
+                let or_more = if count >= i64::from(MOST_LETTERS) { " or more" } else { "" };
+                Finding::ok(format!("{count}{or_more} in the last day; see `highwater events dead list`"))
+            }
         }
     }
 }

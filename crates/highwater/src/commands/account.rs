@@ -11,6 +11,7 @@ const MEMBERS: &[Column] = &[
     ("subject", "subject"),
     ("state", "state"),
     ("state since", "state_at"),
+    ("held by an operator since", "held_at"),
     ("mark", "mark"),
     ("password changed", "credential_at"),
     ("events", "version"),
