@@ -1,9 +1,10 @@
 //! The two kinds of sockets behind one face: TCP, and unix sockets for the admin's own machine.
 
 use anyhow::{Context as _, Result};
+use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -74,14 +75,31 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Bound under a name of its own and moved into place when it is private, so that no moment is open to others.
+/// Bound in a folder that only this user can enter, and moved into place when it is private itself: so that no moment is
+/// open to others.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
-    let unborn = path.with_extension("new");
-    remove_stale(&unborn)?;
+    let folder = path.with_extension("new");
+    remove_folder(&folder)?;
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let unborn = folder.join("s");
     let listener = UnixListener::bind(&unborn)?;
     std::fs::set_permissions(&unborn, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&unborn, path)?;
+    std::fs::remove_dir(&folder)?;
     Ok(listener)
+}
+
+/// Removes what a process that died in between has left. Only such a thing: a folder with anything else in it stays.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() => {
+            remove_stale(&folder.join("s"))?;
+            std::fs::remove_dir(folder)
+        }
+        Ok(_) => remove_stale(folder),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// An `accept` error that says the other side is gone already, and nothing about this one.
@@ -134,5 +152,44 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_private_and_replaces_what_a_dead_process_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("admin.sock");
+        for _ in 0..2 {
+            let listener = bind_private(&path).expect("bound");
+            assert_eq!(mode(&path), 0o600);
+            assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1, "nothing else is left");
+            UnixStream::connect(&path).await.expect("it listens");
+            drop(listener);
+        }
+        // One died between binding and moving.
+        let unborn = path.with_extension("new");
+        std::fs::create_dir(&unborn).expect("made");
+        drop(UnixListener::bind(unborn.join("s")).expect("bound"));
+        drop(bind_private(&path).expect("bound"));
+        assert!(!unborn.exists());
+    }
+
+    /// Until it is moved, only the folder around it keeps others away.
+    #[tokio::test]
+    async fn a_folder_that_is_not_its_own_is_not_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("admin.sock");
+        std::fs::create_dir(path.with_extension("new")).expect("made");
+        std::fs::write(path.with_extension("new").join("other"), "").expect("written");
+        bind_private(&path).expect_err("something is in the way");
+        assert!(path.with_extension("new").join("other").exists() && !path.exists());
     }
 }
