@@ -8,7 +8,9 @@ pub fn to_base64url(bytes: &[u8]) -> String {
 
 /// Whether every character is one of the base64url alphabet. Says nothing about the length.
 pub fn is_base64url(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    let is_one = |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+    // All of them, many at once, whatever the first says: tokens are long, and nearly always good.
+    text.bytes().fold(true, |all, byte| all & is_one(byte))
 }
 
 /// Strict: no padding, no foreign characters, unused trailing bits zero; so a text has one form only.

@@ -1,14 +1,13 @@
 //! The exchange: an access token for a token that a service node takes. The order of the steps is the field's.
 
 use crate::assign::{Assigner, Settled};
-use crate::consequence::email;
-use crate::grant::{self, Grant};
+use crate::grant::{Grant, Granting};
 use crate::http::Seen;
 use crate::meters::Meters;
 use crate::request::{self, KeyId};
 use crate::rules::{self, Decision, NewUsers, Presented, Step};
 use crate::store::{Asked, Lookup, Placement, Served};
-use crate::{Claims, HashedIds, Hasher, InvalidSettings, Minter, Refusal, Salt, Settings, Token};
+use crate::{Claims, Hasher, InvalidSettings, Minter, Refusal, Salt, Settings, Token};
 use account::Millis;
 use http::HeaderMap;
 use idp::Idps;
@@ -21,8 +20,8 @@ use verify::Verifier;
 use work::Lifecycle;
 
 /// The application that is served, and its version.
-const APPLICATION: &str = "sync";
-const VERSION: &str = "1.5";
+pub(crate) const APPLICATION: &str = "sync";
+pub(crate) const VERSION: &str = "1.5";
 /// The longest `subject@domain` a row can hold, in bytes.
 const LONGEST_EMAIL: usize = 255;
 /// How often a request looks again after others of its user were settled.
@@ -33,11 +32,9 @@ pub struct Tokenserver {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) meters: Meters,
-    idps: Idps,
-    verifier: Verifier,
+    granting: Granting,
     assigner: Arc<Assigner>,
     minter: Minter,
-    hasher: Hasher,
     in_trouble: AtomicBool,
 }
 
@@ -55,7 +52,7 @@ pub(crate) struct Granted<'a> {
     pub(crate) served: Served,
     /// Seconds.
     pub(crate) duration: u64,
-    pub(crate) hashed: HashedIds,
+    pub(crate) grant: Arc<Grant>,
     pub(crate) node_type: &'a str,
 }
 
@@ -71,14 +68,13 @@ impl Tokenserver {
     ) -> Result<Arc<Self>, InvalidSettings> {
         settings.check()?;
         let assigner = Assigner::new(store.clone(), placement(&settings), tombstones, lifecycle);
+        let hasher = Hasher::new(&settings.metrics_hash_secret);
         Ok(Arc::new(Self {
             minter: Minter::new(settings.master_secret.clone()),
-            hasher: Hasher::new(&settings.metrics_hash_secret),
+            granting: Granting { verifier, idps, hasher },
             meters: Meters::new(),
             settings,
             store,
-            idps,
-            verifier,
             assigner,
             in_trouble: AtomicBool::new(false),
         }))
@@ -93,31 +89,31 @@ impl Tokenserver {
     ) -> Result<Granted<'_>, Refusal> {
         let bearer = request::bearer(asked.headers)?;
         let mut grant = self.authenticate(bearer, now).await?;
-        let hashed = seen.hashed.insert(self.hasher.hash(grant.account.subject.as_str())).clone();
+        seen.grant = Some(Arc::clone(&grant));
         let key = request::key_id(asked.headers)?;
         check_service(asked.service)?;
         let duration = request::duration(asked.query, self.settings.token_duration_seconds);
         let mut served = self.serve(&grant, &key, duration.as_ref().err()).await;
         if served == Err(Refusal::PerhapsEnded) {
-            grant = self.ask_again(bearer, grant, now).await?;
+            grant = self.ask_again(bearer, &grant, now).await?;
             served = self.serve(&grant, &key, duration.as_ref().err()).await;
         }
         let (served, duration) = (served?, duration?);
         seen.first_seen_at = Some(served.first_seen_at);
-        let token = self.mint(&grant, &key, &served, &hashed, now.plus(Duration::from_secs(duration)))?;
-        Ok(Granted { token, served, duration, hashed, node_type: &self.settings.node_type })
+        let token = self.mint(&grant, &key, &served, now.plus(Duration::from_secs(duration)))?;
+        Ok(Granted { token, served, duration, grant, node_type: &self.settings.node_type })
     }
 
-    async fn authenticate(&self, token: &str, now: Millis) -> Result<Grant, Refusal> {
+    async fn authenticate(&self, token: &str, now: Millis) -> Result<Arc<Grant>, Refusal> {
         let began = Instant::now();
-        let grant = grant::verified(&self.verifier, token, now).await;
+        let grant = self.granting.verified(token, now).await;
         self.meters.verification.record(began.elapsed());
         grant
     }
 
     /// Whether the token outlived a change that it is too coarsely dated to be held against.
-    async fn ask_again(&self, token: &str, before: Grant, now: Millis) -> Result<Grant, Refusal> {
-        let grant = grant::asked(&self.verifier, token, now).await?;
+    async fn ask_again(&self, token: &str, before: &Grant, now: Millis) -> Result<Arc<Grant>, Refusal> {
+        let grant = self.granting.asked(token, now).await?;
         if grant.account == before.account { Ok(grant) } else { Err(Refusal::InvalidCredentials) }
     }
 
@@ -128,7 +124,7 @@ impl Tokenserver {
         key: &KeyId<'_>,
         query: Option<&Refusal>,
     ) -> Result<Served, Refusal> {
-        let email = email(&self.idps, &grant.account).ok_or(Refusal::InvalidCredentials)?;
+        let email = grant.email.as_deref().ok_or(Refusal::InvalidCredentials)?;
         if email.len() > LONGEST_EMAIL {
             return Err(Refusal::AccountTooLong);
         }
@@ -140,11 +136,12 @@ impl Tokenserver {
             vouched_at: grant.vouched_at,
         };
         for _ in 0..LOOKS {
-            let decision = in_order(self.look(grant, &email, &presented).await?, query)?;
-            if let Some(served) = Served::as_is(&decision) {
-                return Ok(served);
-            }
-            let asked = Asked { account: grant.account.clone(), email: email.clone(), presented };
+            let decision = in_order(self.look(grant, email, &presented).await?, query)?;
+            let decision = match Served::as_is(decision) {
+                Ok(served) => return Ok(served),
+                Err(decision) => decision,
+            };
+            let asked = Asked { account: grant.account.clone(), email: email.to_owned(), presented };
             match self.change(asked, &decision.step).await? {
                 Settled::Served(served) => return Ok(served),
                 Settled::Refused(refusal) => return Err(refusal),
@@ -183,15 +180,15 @@ impl Tokenserver {
         grant: &Grant,
         key: &KeyId<'_>,
         served: &Served,
-        hashed: &HashedIds,
         expires: Millis,
     ) -> Result<Token, Refusal> {
         let began = Instant::now();
         let claims = Claims {
             node: &served.node,
-            fxa_kid: &format!("{:013}-{}", served.key_time, key.base64),
+            key_time: served.key_time,
+            client_state: key.base64,
             fxa_uid: grant.account.subject.as_str(),
-            hashed,
+            hashed: &grant.hashed,
             expires: expires.seconds(),
             uid: served.uid,
         };

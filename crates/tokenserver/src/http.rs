@@ -5,7 +5,7 @@ mod health;
 mod log;
 
 use crate::Refusal;
-use crate::exchange::{Exchange, Tokenserver};
+use crate::exchange::{APPLICATION, Exchange, Tokenserver, VERSION};
 use crate::user_agent::is_old_ios_sync;
 use account::Millis;
 use axum::extract::rejection::PathRejection;
@@ -29,7 +29,9 @@ type Service = Result<Path<(String, String)>, PathRejection>;
 /// The routes anybody may reach, and what is said where there is none.
 pub(crate) fn public_routes(tokenserver: Arc<Tokenserver>) -> OpenApiRouter {
     OpenApiRouter::with_openapi(Described::openapi())
-        .route("/1.0/{application}/{version}", any(exchange))
+        // What is served has a route of its own: it takes nothing out of the path.
+        .route("/1.0/sync/1.5", any(exchange_served))
+        .route("/1.0/{application}/{version}", any(exchange_named))
         .merge(health::routes())
         .merge(nothing_else(tokenserver.store.clock().clone()).with_state(()))
         .with_state(tokenserver)
@@ -40,18 +42,32 @@ pub(crate) fn nothing_else(clock: Clock) -> OpenApiRouter {
     OpenApiRouter::new().fallback(nothing_here).with_state(clock)
 }
 
-async fn exchange(State(server): State<Arc<Tokenserver>>, service: Service, request: Request) -> Response {
+async fn exchange_served(State(server): State<Arc<Tokenserver>>, request: Request) -> Response {
+    exchange(&server, Some((APPLICATION, VERSION)), request).await
+}
+
+async fn exchange_named(
+    State(server): State<Arc<Tokenserver>>,
+    service: Service,
+    request: Request,
+) -> Response {
+    let service = service.as_deref().ok();
+    exchange(&server, service.map(|(application, version)| (application.as_str(), version.as_str())), request)
+        .await
+}
+
+async fn exchange(server: &Tokenserver, service: Option<(&str, &str)>, request: Request) -> Response {
     let (began, now) = (Instant::now(), server.store.clock().now());
     let mut seen = Seen::default();
     let (head, _) = request.into_parts();
-    let response = answer(&server, service.as_deref().ok(), &head, now, &mut seen).await;
+    let response = answer(server, service, &head, now, &mut seen).await;
     log::request(&head, &seen, response.status(), began);
     response
 }
 
 async fn answer(
     server: &Tokenserver,
-    service: Option<&(String, String)>,
+    service: Option<(&str, &str)>,
     head: &Parts,
     now: Millis,
     seen: &mut Seen,
@@ -63,11 +79,7 @@ async fn answer(
     if head.method != Method::GET {
         return answer::refused(&Refusal::MethodNotAllowed, now);
     }
-    let asked = Exchange {
-        headers: &head.headers,
-        query: head.uri.query(),
-        service: service.map(|(application, version)| (application.as_str(), version.as_str())),
-    };
+    let asked = Exchange { headers: &head.headers, query: head.uri.query(), service };
     match server.exchange(asked, now, seen).await {
         Ok(granted) => answer::granted(&granted, now),
         Err(refusal) => {

@@ -5,17 +5,23 @@ use std::io::Write;
 /// Appends `text` as a JSON string (RFC 8259 section 7), quotes included.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let mut plain_from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&text.as_bytes()[plain_from..at]);
-        push_escaped(out, byte);
-        plain_from = at + 1;
+    // One pass without branches settles the usual case.
+    if text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        push_mixed(out, text);
+    } else {
+        out.extend_from_slice(text.as_bytes());
     }
-    out.extend_from_slice(&text.as_bytes()[plain_from..]);
     out.push(b'"');
+}
+
+fn push_mixed(out: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        if is_special(byte) { push_escaped(out, byte) } else { out.push(byte) }
+    }
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\')
 }
 
 fn push_escaped(out: &mut Vec<u8>, byte: u8) {
@@ -23,6 +29,16 @@ fn push_escaped(out: &mut Vec<u8>, byte: u8) {
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
         control => write!(out, "\\u{control:04x}").expect("a Vec takes every write"),
     }
+}
+
+/// Appends an integer with as many leading zeros as make it `width` characters, its sign counted, as C's `%0*d` does.
+pub(crate) fn push_padded(out: &mut Vec<u8>, number: i64, width: usize) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number.unsigned_abs());
+    let sign = if number < 0 { "-" } else { "" };
+    out.extend_from_slice(sign.as_bytes());
+    out.resize(out.len() + width.saturating_sub(sign.len() + digits.len()), b'0');
+    out.extend_from_slice(digits.as_bytes());
 }
 
 /// Appends an integer.
@@ -41,6 +57,14 @@ mod tests {
             let mut out = Vec::new();
             push_string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).expect("valid JSON"), text);
+        }
+
+        #[test]
+        fn every_integer_is_padded_as_the_formatter_pads(number in any::<i64>(), shift in 0..64u32) {
+            let number = number >> shift;
+            let mut out = Vec::new();
+            push_padded(&mut out, number, 13);
+            prop_assert_eq!(String::from_utf8(out).expect("digits"), format!("{number:013}"));
         }
 
         #[test]

@@ -16,6 +16,8 @@ const SIGNING_INFO: &[u8] = b"services.mozilla.com/tokenlib/v1/signing";
 const DERIVE_INFO: &[u8] = b"services.mozilla.com/tokenlib/v1/derive/";
 /// SHA-256's output, and so the length of signature and derived secret, in bytes.
 const DIGEST: usize = 32;
+/// How many digits the time of the key has at least.
+const KEY_TIME_DIGITS: usize = 13;
 /// Room for a usual payload with its signature, in bytes.
 const USUAL_PAYLOAD: usize = 448;
 
@@ -24,9 +26,10 @@ const USUAL_PAYLOAD: usize = 448;
 pub struct Claims<'a> {
     /// The node the user was assigned to, as stored.
     pub node: &'a str,
-    /// The key id as the client encrypts under it: `%013d` of the time its keys changed, `-`, and the client
-    /// state in base64url without padding.
-    pub fxa_kid: &'a str,
+    /// When the keys changed that the client encrypts under: the first part of `fxa_kid`, in 13 digits at least.
+    pub key_time: i64,
+    /// The client state in base64url without padding: its second part.
+    pub client_state: &'a str,
     /// The account's subject.
     pub fxa_uid: &'a str,
     /// Its hashed forms.
@@ -86,10 +89,6 @@ impl Salt {
         hex::encode_to_slice(bytes, &mut text).expect("three bytes are six hex digits");
         Self(text)
     }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
-    }
 }
 
 /// Mints tokens under one master secret. The signing key is derived once and held ready.
@@ -133,21 +132,26 @@ fn expand(key: &hkdf::Prk, info: &[&[u8]]) -> [u8; DIGEST] {
 
 fn payload(claims: &Claims<'_>, salt: Salt) -> Vec<u8> {
     let mut out = Vec::with_capacity(USUAL_PAYLOAD);
-    let text = |out: &mut Vec<u8>, name: &str, value: &str| {
-        out.extend_from_slice(name.as_bytes());
-        json::push_string(out, value);
-    };
-    text(&mut out, "{\"node\":", claims.node);
-    text(&mut out, ",\"fxa_kid\":", claims.fxa_kid);
-    text(&mut out, ",\"fxa_uid\":", claims.fxa_uid);
-    text(&mut out, ",\"hashed_device_id\":", claims.hashed.device_id());
-    text(&mut out, ",\"hashed_fxa_uid\":", claims.hashed.fxa_uid());
-    out.extend_from_slice(b",\"expires\":");
+    out.extend_from_slice(b"{\"node\":");
+    json::push_string(&mut out, claims.node);
+    out.extend_from_slice(b",\"fxa_kid\":\"");
+    json::push_padded(&mut out, claims.key_time, KEY_TIME_DIGITS);
+    for part in ["-", claims.client_state, "\",\"fxa_uid\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    json::push_string(&mut out, claims.fxa_uid);
+    let hashed = claims.hashed;
+    for part in [",\"hashed_device_id\":\"", hashed.device_id(), "\",\"hashed_fxa_uid\":\"", hashed.fxa_uid()]
+    {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(b"\",\"expires\":");
     json::push_integer(&mut out, claims.expires);
     out.extend_from_slice(b",\"uid\":");
     json::push_integer(&mut out, claims.uid);
-    text(&mut out, ",\"tokenserver_origin\":\"rust\",\"salt\":", salt.as_str());
-    out.push(b'}');
+    out.extend_from_slice(b",\"tokenserver_origin\":\"rust\",\"salt\":\"");
+    out.extend_from_slice(&salt.0);
+    out.extend_from_slice(b"\"}");
     out
 }
 
@@ -161,7 +165,8 @@ mod tests {
         let hashed = Hasher::new(&Secret::new("secret0")).hash(FXA_UID);
         let claims = Claims {
             node: "https://example.com",
-            fxa_kid: "0000000001234-qqo",
+            key_time: 1234,
+            client_state: "qqo",
             fxa_uid: FXA_UID,
             hashed: &hashed,
             expires: 1_700_003_600,
@@ -190,11 +195,18 @@ mod tests {
     #[test]
     fn the_payload_is_compact_and_in_the_order_of_the_field() {
         let hashed = Hasher::new(&Secret::new("secret0")).hash(FXA_UID);
-        let claims =
-            Claims { node: "n\"", fxa_kid: "k", fxa_uid: "u\\", hashed: &hashed, expires: 0, uid: i64::MAX };
+        let claims = Claims {
+            node: "n\"",
+            key_time: -5,
+            client_state: "k",
+            fxa_uid: "u\\",
+            hashed: &hashed,
+            expires: 0,
+            uid: i64::MAX,
+        };
         assert_eq!(
             String::from_utf8(payload(&claims, Salt::from_bytes([0; 3]))).expect("UTF-8"),
-            "{\"node\":\"n\\\"\",\"fxa_kid\":\"k\",\"fxa_uid\":\"u\\\\\",\
+            "{\"node\":\"n\\\"\",\"fxa_kid\":\"-000000000005-k\",\"fxa_uid\":\"u\\\\\",\
              \"hashed_device_id\":\"cfa8d478d2144fb4de7cc770f8a17334\",\
              \"hashed_fxa_uid\":\"dbf9e62f4ed48c193921dd518f0459f3\",\"expires\":0,\
              \"uid\":9223372036854775807,\"tokenserver_origin\":\"rust\",\"salt\":\"000000\"}"

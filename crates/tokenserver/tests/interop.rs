@@ -10,7 +10,7 @@ use tokenserver::{Claims, Hasher, Minter, Salt, Secret};
 fn line(secret: &str, claims: &Claims<'_>, salt: [u8; 3]) -> String {
     let token = Minter::new(Secret::new(secret)).mint(claims, Salt::from_bytes(salt));
     let payload = json!({
-        "node": claims.node, "fxa_kid": claims.fxa_kid, "fxa_uid": claims.fxa_uid,
+        "node": claims.node, "fxa_kid": format!("{:013}-{}", claims.key_time, claims.client_state), "fxa_uid": claims.fxa_uid,
         "hashed_device_id": claims.hashed.device_id(), "hashed_fxa_uid": claims.hashed.fxa_uid(),
         "expires": claims.expires, "uid": claims.uid, "tokenserver_origin": "rust", "salt": hex(salt),
     });
@@ -41,7 +41,8 @@ fn the_python_libraries_take_our_tokens() {
             let hashed = Hasher::new(&Secret::new("metrics")).hash(subject);
             let claims = Claims {
                 node: "https://node.example/sync",
-                fxa_kid: "0000000001234-qqo",
+                key_time: 1234,
+                client_state: "qqo",
                 fxa_uid: subject,
                 hashed: &hashed,
                 expires: 4_000_000_000,

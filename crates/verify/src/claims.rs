@@ -1,6 +1,6 @@
 //! The claims of an access token, read once, and the rules they must satisfy.
 
-use crate::{Facts, NumericDate, Refusal, Scopes, Source};
+use crate::{Derived, Facts, NumericDate, Refusal, Scopes, Source};
 use account::{IdpId, Millis, Subject};
 use serde::Deserialize;
 use std::time::Duration;
@@ -66,6 +66,7 @@ impl Claims {
             issued_at: self.iat,
             learned_at,
             source,
+            derived: Derived::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
-use crate::{NumericDate, Scopes};
+use crate::{Derived, NumericDate, Scopes};
 use account::{AccountId, Birth, IdpId, Millis, Subject};
 use jose::Thumbprint;
+use std::any::Any;
+use std::sync::Arc;
 
 /// What a good token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,12 @@ pub struct Facts {
     pub learned_at: Millis,
     /// How this is known.
     pub source: Source,
+    /// What the caller made of them.
+    pub derived: Derived,
 }
+
+/// About what callers derive takes, in bytes; only a guess.
+const DERIVED: usize = 384;
 
 /// How facts are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,12 @@ impl Facts {
     /// The account.
     pub fn account(&self) -> AccountId {
         AccountId::new(self.idp.clone(), self.subject.clone())
+    }
+
+    /// What `make` makes of these facts: made at the first call and kept with them, so that a token that comes again
+    /// costs it no more. It must follow from the facts alone, or from what never changes while the process lives.
+    pub fn derive<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        self.derived.get_or_make(|| make(self))
     }
 
     /// When the grant behind it was born, for comparing with the account's high-water mark: by `fxa-generation` to the
@@ -61,6 +74,7 @@ impl Facts {
     /// About how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
+            + DERIVED
             + self.subject.as_str().len()
             + self.client_id.as_ref().map_or(0, |client_id| client_id.len())
             + self.scopes.bytes()
@@ -85,6 +99,7 @@ mod tests {
             expires_at: None,
             learned_at: Millis::new(9_500),
             source: Source::Word,
+            derived: Derived::default(),
         }
     }
 

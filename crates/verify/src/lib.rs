@@ -37,6 +37,7 @@
 
 mod check_error;
 mod claims;
+mod derived;
 mod facts;
 mod flights;
 mod memory;
@@ -46,6 +47,7 @@ mod settings;
 mod verifier;
 
 pub use check_error::{CheckError, Refusal};
+pub use derived::Derived;
 pub use facts::{Facts, Source};
 pub use numeric_date::NumericDate;
 pub use scopes::Scopes;

@@ -114,6 +114,7 @@ mod tests {
             expires_at: None,
             learned_at: Millis::ZERO,
             source: Source::Word,
+            derived: crate::Derived::default(),
         })
     }
 

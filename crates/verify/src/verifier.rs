@@ -1,7 +1,7 @@
 use crate::claims::{Claims, Expiry};
 use crate::flights::{Flights, Outcome};
 use crate::memory::{Memory, TokenKey};
-use crate::{CheckError, Facts, Refusal, Scopes, Settings, Source};
+use crate::{CheckError, Derived, Facts, Refusal, Scopes, Settings, Source};
 use account::Millis;
 use idp::{Idp, Idps, OpaqueTokens, SignatureError, Told};
 use jose::{Compact, is_base64url};
@@ -199,6 +199,7 @@ fn facts_of(told: Told, idp: &Idp, learned_at: Millis, expires_at: Option<Millis
         expires_at,
         learned_at,
         source: Source::Word,
+        derived: Derived::default(),
     }
 }
 

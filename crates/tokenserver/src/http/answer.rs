@@ -15,10 +15,16 @@ const X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 /// Room for a usual answer, in bytes.
 const USUAL_BODY: usize = 1024;
 
+/// With a length, and a date or what a refusal adds.
+const TIMED_HEADERS: usize = 6;
+
 /// A JSON answer of the token route: every one says the server's time, in whole seconds.
 fn timed(code: StatusCode, body: Vec<u8>, now: Millis) -> Response {
-    let mut response = json(code, body);
+    let mut response = Response::new(body.into());
+    *response.status_mut() = code;
     let headers = response.headers_mut();
+    headers.reserve(TIMED_HEADERS);
+    headers.insert(CONTENT_TYPE, JSON);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
     headers.insert(X_TIMESTAMP, HeaderValue::from(now.seconds()));
     response
@@ -43,9 +49,10 @@ fn granted_body(granted: &Granted<'_>) -> Vec<u8> {
         out.extend_from_slice(name.as_bytes());
         json::push_string(out, value);
     };
-    text(&mut out, "{\"id\":", &granted.token.id);
-    text(&mut out, ",\"key\":", &granted.token.key);
-    out.extend_from_slice(b",\"uid\":");
+    // Base64 and hex have nothing to escape.
+    for part in ["{\"id\":\"", &granted.token.id, "\",\"key\":\"", &granted.token.key, "\",\"uid\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
     json::push_integer(&mut out, granted.served.uid);
     text(&mut out, ",\"api_endpoint\":", &granted.served.node);
     // The endpoint goes on where the node ends: back over its closing quote.
@@ -54,7 +61,7 @@ fn granted_body(granted: &Granted<'_>) -> Vec<u8> {
     json::push_integer(&mut out, granted.served.uid);
     out.extend_from_slice(b"\",\"duration\":");
     out.extend_from_slice(itoa::Buffer::new().format(granted.duration).as_bytes());
-    text(&mut out, ",\"hashed_fxa_uid\":", granted.hashed.fxa_uid());
+    text(&mut out, ",\"hashed_fxa_uid\":", granted.grant.hashed.fxa_uid());
     text(&mut out, ",\"hashalg\":\"sha256\",\"node_type\":", granted.node_type);
     out.push(b'}');
     out
@@ -115,18 +122,33 @@ pub(super) fn turned_away(now: Millis) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::Grant;
     use crate::store::Served;
     use crate::{Hasher, Secret, Token};
+    use account::{AccountId, IdpId, Subject};
+    use std::sync::Arc;
 
     #[test]
     fn the_body_has_the_keys_of_the_field_in_their_order() {
         let served =
             Served { uid: 42, node: "https://\"n".to_owned(), key_time: 0, first_seen_at: Millis::ZERO };
+        let grant = Grant {
+            account: AccountId::new(
+                IdpId::new("idp").expect("valid"),
+                Subject::new("test123").expect("valid"),
+            ),
+            email: None,
+            hashed: Hasher::new(&Secret::default()).hash("test123"),
+            generation: None,
+            birth: None,
+            vouched_at: None,
+            grants: true,
+        };
         let granted = Granted {
             token: Token { id: "ID==".to_owned(), key: "KEY=".to_owned() },
             served,
             duration: u64::MAX,
-            hashed: Hasher::new(&Secret::default()).hash("test123"),
+            grant: Arc::new(grant),
             node_type: "postgres",
         };
         assert_eq!(

@@ -1,17 +1,19 @@
 //! One line per request, in the words of the field, with its outcome.
 
 use crate::HashedIds;
+use crate::grant::Grant;
 use crate::user_agent::Agent;
 use account::Millis;
 use http::StatusCode;
 use http::request::Parts;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What is known of a request's user, as soon as it is.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The account, hashed.
-    pub(crate) hashed: Option<HashedIds>,
+    /// What the token gives.
+    pub(crate) grant: Option<Arc<Grant>>,
     /// When it was first seen.
     pub(crate) first_seen_at: Option<Millis>,
 }
@@ -24,7 +26,7 @@ pub(super) fn request(head: &Parts, seen: &Seen, status: StatusCode, began: Inst
     }
     let ua = super::user_agent(&head.headers).unwrap_or_default();
     let agent = Agent::of(ua);
-    let hashed = seen.hashed.as_ref();
+    let hashed = seen.grant.as_ref().map(|grant| &grant.hashed);
     tracing::info!(
         uri.method = %head.method,
         uri.path = head.uri.path_and_query().map_or("", |path| path.as_str()),

@@ -105,21 +105,21 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// What a decision serves without any change; `None` when something has to be written first.
-    pub(crate) fn as_is(decision: &Decision) -> Option<Self> {
-        match &decision.step {
-            Step::Serve(home) if decision.is_as_is() => Some(Self::from_home(decision, home.clone())),
-            _ => None,
+    /// What a decision serves without any change; the decision itself when something has to be written first.
+    pub(crate) fn as_is(decision: Decision) -> Result<Self, Decision> {
+        if !decision.is_as_is() {
+            return Err(decision);
+        }
+        let (key_time, first_seen_at) = (decision.key_time(), decision.first_seen_at);
+        match decision.step {
+            Step::Serve(home) => Ok(Self::at(home, key_time, first_seen_at)),
+            step => Err(Decision { step, ..decision }),
         }
     }
 
-    fn from_home(decision: &Decision, home: Home) -> Self {
-        Self {
-            uid: home.uid,
-            key_time: decision.key_time(),
-            first_seen_at: decision.first_seen_at.unwrap_or(home.created_at),
-            node: home.node,
-        }
+    fn at(home: Home, key_time: i64, first_seen_at: Option<Millis>) -> Self {
+        let first_seen_at = first_seen_at.unwrap_or(home.created_at);
+        Self { uid: home.uid, key_time, first_seen_at, node: home.node }
     }
 }
 
@@ -240,7 +240,7 @@ impl Plan<'_> {
     }
 
     fn served(self) -> Served {
-        Served::from_home(&self.decision, self.home)
+        Served::at(self.home, self.decision.key_time(), self.decision.first_seen_at)
     }
 }
 
