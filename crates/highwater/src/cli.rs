@@ -1,5 +1,11 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+mod deliveries;
+mod rp;
+
+pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
+pub(crate) use rp::{AlgorithmName, RpCommand, RpOptions, RpTokenCommand};
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -21,16 +27,24 @@ pub(crate) struct Cli {
 pub(crate) struct Global {
     /// The configuration file; else ./highwater.toml, $XDG_CONFIG_HOME/highwater/highwater.toml or
     /// /etc/highwater/highwater.toml.
-    #[arg(long, short, global = true, env = "HIGHWATER_CONFIG", hide_env_values = true, value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "HIGHWATER_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        display_order = 900
+    )]
     pub(crate) config: Option<PathBuf>,
     /// One setting, over the file and the environment: --set store.url=sqlite:other.db (repeatable).
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    #[arg(long, global = true, value_name = "KEY=VALUE", display_order = 901)]
     pub(crate) set: Vec<String>,
     /// Say more: -v tells what Highwater does, -vv what everything does.
-    #[arg(long, short, global = true, action = ArgAction::Count)]
+    #[arg(long, short, global = true, action = ArgAction::Count, display_order = 902)]
     pub(crate) verbose: u8,
     /// Print the answer as JSON instead of for people.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 903)]
     pub(crate) json: bool,
 }
 
@@ -62,6 +76,15 @@ pub(crate) enum Command {
     /// Account events: taking them in, and the messages that could not be.
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Relying parties: who is told when an account changes, and how.
+    #[command(subcommand)]
+    Rp(RpCommand),
+    /// What relying parties were told, are being told, and could not be told.
+    #[command(subcommand)]
+    Deliveries(DeliveriesCommand),
+    /// The keys that sign what relying parties are told.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Callers' tokens for the admin and the service listener.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -71,6 +94,20 @@ pub(crate) enum Command {
         /// Which page.
         page: ReferencePage,
     },
+}
+
+impl Command {
+    /// Whether only the broker can answer it.
+    pub(crate) fn is_for_the_broker(&self) -> bool {
+        matches!(
+            self,
+            Self::Rp(_)
+                | Self::Deliveries(_)
+                | Self::Keys(_)
+                | Self::Account(AccountCommand::Logins(_) | AccountCommand::Disconnect { .. })
+                | Self::Events(EventsCommand::Receipt(_))
+        )
+    }
 }
 
 /// Options of `demo`.
@@ -187,6 +224,19 @@ pub(crate) enum AccountCommand {
     /// Enable an account again.
     #[command(after_help = "Example: highwater account enable fxa 0123456789abcdef0123456789abcdef")]
     Enable(AccountName),
+    /// List the relying parties that an account has logged in to: those are told when it changes.
+    #[command(after_help = "Example: highwater account logins fxa 0123456789abcdef0123456789abcdef")]
+    Logins(AccountName),
+    /// Forget that an account has logged in to a relying party: it hears no more of it.
+    #[command(
+        after_help = "Example: highwater account disconnect fxa 0123456789abcdef0123456789abcdef 5882386c6d801776"
+    )]
+    Disconnect {
+        #[command(flatten)]
+        account: AccountName,
+        /// The relying party's client id.
+        client_id: String,
+    },
 }
 
 /// An account, as it is typed.
@@ -216,6 +266,11 @@ pub(crate) enum EventsCommand {
     /// Messages that could not be understood or accepted.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Show which relying parties were told that an account is gone, and which confirmed it, long after it is gone.
+    #[command(
+        after_help = "Example: highwater events receipt fxa 0123456789abcdef0123456789abcdef\n         highwater events receipt fxa 0123456789abcdef0123456789abcdef --json > receipt.json"
+    )]
+    Receipt(AccountName),
     /// How the sources of the running node are doing.
     #[command(after_help = "Example: highwater events sources")]
     Sources,
@@ -253,6 +308,21 @@ pub(crate) enum DeadCommand {
         /// Their numbers.
         #[arg(required = true)]
         ids: Vec<i64>,
+    },
+}
+
+/// What can be done with signing keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// List them: the current one of each algorithm signs, the next and the retired ones are published too.
+    #[command(after_help = "Example: highwater keys list")]
+    List,
+    /// Rotate an algorithm's keys: the next one signs from now on, the current one retires, a fresh one is next.
+    #[command(after_help = "Example: highwater keys rotate RS256")]
+    Rotate {
+        /// Which algorithm.
+        #[arg(ignore_case = true)]
+        algorithm: AlgorithmName,
     },
 }
 

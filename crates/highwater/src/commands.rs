@@ -2,8 +2,11 @@
 
 pub(crate) mod account;
 pub(crate) mod check;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod node;
+pub(crate) mod rp;
 pub(crate) mod token;

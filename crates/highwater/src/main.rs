@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod house;
 mod listen;
+mod moment;
 mod output;
 mod reference;
 mod roles;
@@ -19,10 +20,11 @@ mod serve;
 mod settings;
 mod telemetry;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use cli::{Cli, Command, Global};
 use client::Admin;
+use output::Shown;
 use roles::Roles;
 use settings::Settings;
 use std::io::Write;
@@ -68,21 +70,28 @@ async fn run_configured(command: Command, global: &Global) -> Result<()> {
     telemetry::start_logs(&logs, Verbosity::from_flags(global.verbose))?;
     let shown = match command {
         Command::Serve(options) => return serve::serve(&settings, &Roles::picked(&options.roles)).await,
-        Command::Check => return check(&settings, global.json).await,
+        Command::Check => commands::check::run(&settings).await,
         Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
-        Command::Node(command) => commands::node::run(command, &Admin::reach(&settings).await?).await?,
-        Command::Account(command) => commands::account::run(command, &Admin::reach(&settings).await?).await?,
-        Command::Events(command) => commands::events::run(command, &Admin::reach(&settings).await?).await?,
-        Command::Token(command) => commands::token::run(command, &Admin::reach(&settings).await?).await?,
-        _ => unreachable!("the others need no configuration"),
+        request => ask(request, &settings).await?,
     };
     shown.print(global.json)
 }
 
-/// Its findings are printed either way; the exit code says whether all of it works.
-async fn check(settings: &Settings, as_json: bool) -> Result<()> {
-    let (shown, works) = commands::check::run(settings).await?;
-    shown.print(as_json)?;
-    anyhow::ensure!(works, "not everything works; see above");
-    Ok(())
+/// The commands that are requests.
+async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
+    ensure!(
+        settings.broker.is_some() || !command.is_for_the_broker(),
+        "no broker is configured: a section [broker] with an `issuer` makes one (`highwater init` shows it)"
+    );
+    let admin = Admin::reach(settings).await?;
+    match command {
+        Command::Node(command) => commands::node::run(command, &admin).await,
+        Command::Account(command) => commands::account::run(command, &admin).await,
+        Command::Events(command) => commands::events::run(command, &admin).await,
+        Command::Rp(command) => commands::rp::run(command, &admin).await,
+        Command::Deliveries(command) => commands::deliveries::run(command, &admin).await,
+        Command::Keys(command) => commands::keys::run(command, &admin).await,
+        Command::Token(command) => commands::token::run(command, &admin).await,
+        _ => unreachable!("the others are no requests"),
+    }
 }

@@ -1,7 +1,9 @@
 //! How answers look: as JSON just as they are, or as tables for people.
 
+use crate::moment::date;
 use account::Millis;
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::ValueEnum;
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -18,18 +20,34 @@ pub(crate) fn say(text: &str) -> Result<()> {
 pub(crate) struct Shown {
     json: Value,
     text: String,
+    /// What was not done of what was asked.
+    but: Option<String>,
 }
 
 impl Shown {
     /// The answer as it came, and for people.
     pub(crate) fn new(json: Value, text: impl Into<String>) -> Self {
-        Self { json, text: text.into() }
+        Self { json, text: text.into(), but: None }
+    }
+
+    /// Not all that was asked was done: it is shown, and the command fails with this.
+    pub(crate) fn but(self, why: impl Into<String>) -> Self {
+        Self { but: Some(why.into()), ..self }
     }
 
     /// Prints it the way that was asked for.
     pub(crate) fn print(&self, as_json: bool) -> Result<()> {
-        if as_json { say(&serde_json::to_string_pretty(&self.json)?) } else { say(&self.text) }
+        if as_json { say(&serde_json::to_string_pretty(&self.json)?) } else { say(&self.text) }?;
+        match &self.but {
+            Some(why) => bail!("{why}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// A choice of the command line, as it is typed: what the API calls it too.
+pub(crate) fn word(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned())
 }
 
 /// The rows of an answer that is a list.
@@ -37,7 +55,7 @@ pub(crate) fn rows(answer: &Value) -> &[Value] {
     answer.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A column: its heading, and the member of each row it shows.
+/// A column: its heading, and the member of each row it shows; `a.b` is the member `b` of the member `a`.
 pub(crate) type Column = (&'static str, &'static str);
 
 /// Rows as a table, columns aligned, a heading above; `nothing` when there are none.
@@ -68,14 +86,14 @@ fn aligned(lines: &[Vec<String>]) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A member as text: moments (`…_at`) as dates, lists joined, what is absent as a dash.
+/// A member as text: moments (`…_at`, `…_since`) as dates, lists joined, what is absent as a dash.
 fn cell(row: &Value, member: &str) -> String {
-    match row.get(member).unwrap_or(&Value::Null) {
+    match member.split('.').try_fold(row, |value, key| value.get(key)).unwrap_or(&Value::Null) {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Bool(truth) => if *truth { "yes" } else { "no" }.to_owned(),
-        Value::Number(number) if member.ends_with("_at") || member == "mark" => {
+        Value::Number(number) if is_moment(member) => {
             number.as_i64().map_or_else(|| number.to_string(), |moment| date(Millis::new(moment)))
         }
         Value::Array(list) if list.is_empty() => "-".to_owned(),
@@ -88,47 +106,14 @@ fn cell(row: &Value, member: &str) -> String {
     }
 }
 
-/// A moment in UTC, to the millisecond (RFC 3339). The epoch itself, which stands for "never", is a dash.
-pub(crate) fn date(moment: Millis) -> String {
-    if moment == Millis::ZERO {
-        return "-".to_owned();
-    }
-    let (days, ms) = (moment.get().div_euclid(86_400_000), moment.get().rem_euclid(86_400_000));
-    let (year, month, day) = civil(days);
-    let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-}
-
-/// The date of a day counted from the epoch, by the proleptic Gregorian calendar. Years are counted from March, so that
-/// the leap day is a year's last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
+fn is_moment(member: &str) -> bool {
+    matches!(member, "at" | "mark") || member.ends_with("_at") || member.ends_with("_since")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn moments_are_dates_in_utc() {
-        for (moment, expected) in [
-            (1, "1970-01-01T00:00:00.001Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_789_000_000_123, "2026-09-10T00:26:40.123Z"),
-            (-1, "1969-12-31T23:59:59.999Z"),
-            (0, "-"),
-        ] {
-            assert_eq!(date(Millis::new(moment)), expected);
-        }
-    }
 
     #[test]
     fn a_table_is_aligned_and_shows_what_is_absent_as_a_dash() {
@@ -142,5 +127,8 @@ mod tests {
             "ID  NAME     SCOPES  REVOKED\n1   console  -       -\n12  é        a b     1970-01-01T00:00:00.001Z"
         );
         assert_eq!(table(&[], &columns, "no tokens"), "no tokens");
+        let inner = [("DEEP", "outer.deep"), ("SINCE", "failing_since")];
+        let row = json!({"outer": {"deep": [1, 2]}, "failing_since": 1});
+        assert_eq!(table(&[row], &inner, ""), "DEEP  SINCE\n1 2   1970-01-01T00:00:00.001Z");
     }
 }

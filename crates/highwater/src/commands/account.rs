@@ -1,10 +1,11 @@
-//! `account show|disable|enable`.
+//! `account show|disable|enable|logins|disconnect`.
 
 use crate::cli::{AccountCommand, AccountName};
 use crate::client::{Admin, path};
 use crate::output::{self, Column, Shown};
 use anyhow::Result;
 use axum::http::Method;
+use serde_json::json;
 
 const MEMBERS: &[Column] = &[
     ("identity provider", "idp"),
@@ -19,6 +20,8 @@ const MEMBERS: &[Column] = &[
     ("updated", "updated_at"),
 ];
 
+const LOGINS: &[Column] = &[("CLIENT ID", "client_id"), ("FIRST", "first_at"), ("LAST", "last_at")];
+
 /// Carries the command out.
 pub(crate) async fn run(command: AccountCommand, admin: &Admin) -> Result<Shown> {
     match command {
@@ -29,6 +32,18 @@ pub(crate) async fn run(command: AccountCommand, admin: &Admin) -> Result<Shown>
         }
         AccountCommand::Disable(account) => change(admin, account, "disable").await,
         AccountCommand::Enable(account) => change(admin, account, "enable").await,
+        AccountCommand::Logins(AccountName { idp, subject }) => {
+            let logins = admin.get(&path(&["accounts", &idp, &subject, "logins"])).await?;
+            let nothing = "No login to a relying party is remembered.";
+            let table = output::table(output::rows(&logins), LOGINS, nothing);
+            Ok(Shown::new(logins, table))
+        }
+        AccountCommand::Disconnect { account: AccountName { idp, subject }, client_id } => {
+            let login = path(&["accounts", &idp, &subject, "logins", &client_id]);
+            admin.ask(Method::DELETE, &login, None::<&()>).await?;
+            let text = format!("{client_id} hears no more of it, until it logs in there again.");
+            Ok(Shown::new(json!({ "disconnected": client_id }), text))
+        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! `events ingest|dead|sources`.
+//! `events ingest|dead|receipt|sources`.
 
 mod ingest;
-mod parts;
+pub(crate) mod parts;
 
-use crate::cli::{DeadCommand, EventsCommand};
-use crate::client::Admin;
+use crate::cli::{AccountName, DeadCommand, EventsCommand};
+use crate::client::{Admin, path};
 use crate::output::{self, Column, Shown};
 use anyhow::{Result, ensure};
 use axum::http::Method;
@@ -27,17 +27,42 @@ const LETTER: &[Column] = &[
 ];
 const SOURCES: &[Column] = &[("NAME", "name"), ("STATE", "state"), ("REASON", "reason")];
 
+const RECEIPTS: &[Column] = &[
+    ("CLIENT ID", "client_id"),
+    ("STATE", "state"),
+    ("TO BE TOLD", "requested_at"),
+    ("ENDED", "settled_at"),
+    ("TOKEN", "jti"),
+    ("REASON", "reason"),
+];
+
 /// Carries the command out.
 pub(crate) async fn run(command: EventsCommand, admin: &Admin) -> Result<Shown> {
     match command {
         EventsCommand::Ingest { file, idp } => ingest::run(&file, idp.as_deref(), admin).await,
         EventsCommand::Dead(command) => dead(command, admin).await,
+        EventsCommand::Receipt(AccountName { idp, subject }) => {
+            let receipts = admin.get(&path(&["accounts", &idp, &subject, "deletion-receipts"])).await?;
+            let text = told(output::rows(&receipts));
+            Ok(Shown::new(receipts, text))
+        }
         EventsCommand::Sources => {
             let listed = admin.get("/sources").await?;
             let table =
                 output::table(output::rows(&listed), SOURCES, "No source is configured (ingest.sqs).");
             Ok(Shown::new(listed, table))
         }
+    }
+}
+
+fn told(receipts: &[Value]) -> String {
+    let confirmed = receipts.iter().filter(|it| it["state"] == "delivered").count();
+    let nothing = "No relying party had to be told that this account is gone.";
+    let table = output::table(receipts, RECEIPTS, nothing);
+    if receipts.is_empty() {
+        table
+    } else {
+        format!("{table}\n\n{confirmed} of {} confirmed it.", receipts.len())
     }
 }
 

@@ -40,17 +40,19 @@ impl Page {
     pub(crate) fn opening(&self, stage: &Stage) -> Result<()> {
         let title = format!("Highwater {}: the walk", env!("CARGO_PKG_VERSION"));
         let [first, second] = &stage.nodes;
+        let [photos, notes] = &stage.parties;
         let public = stage.url("public", "")?;
         self.line(&format!("\n  {}   {}\n", self.paint(BOLD, &title), self.paint(DIM, &stage.time())))?;
         for (who, place) in [
             ("identity provider, a stand-in", stage.idp.url()),
             ("two service nodes, stand-ins", format!("{}  {}", first.url(), second.url())),
+            ("two relying parties, stand-ins", format!("{}  {}", photos.rp.webhook(), notes.rp.webhook())),
             (
                 "Highwater, the real thing",
                 format!("{}  SQLite in {}", trimmed(&public), stage.folder().display()),
             ),
         ] {
-            self.line(&format!("  {who:<31}{}", self.paint(CYAN, &place)))?;
+            self.line(&format!("  {who:<32}{}", self.paint(CYAN, &place)))?;
         }
         Ok(())
     }
@@ -94,6 +96,8 @@ impl Page {
             ),
             ("how the node is", format!("curl -s {}", stage.url("admin", "/health")?)),
             ("how the walk's account stands", format!("{command} account show {IDP} {USER}")),
+            ("what relying parties were told of it", format!("{command} deliveries list --subject {USER}")),
+            ("who confirmed that it is gone", format!("{command} events receipt {IDP} {USER}")),
             ("the nodes and their load", format!("{command} node list")),
             ("every command", format!("{program} --help")),
         ] {

@@ -1,7 +1,8 @@
 //! The stage: the stand-ins, a folder, and a running node between them.
 
+use super::party::{ISSUER, Party};
 use crate::client::Admin;
-use crate::output::date;
+use crate::moment::date;
 use crate::roles::Roles;
 use crate::serve::{Running, Signals};
 use crate::settings::Settings;
@@ -9,7 +10,7 @@ use crate::telemetry::Telemetry;
 use anyhow::{Context, Result};
 use axum::http::Method;
 use keys::RootKey;
-use outbound::{Client, Manners, Url};
+use outbound::{Client, Manners, StatusCode, Url};
 use serde_json::json;
 use standins::{Now, StandInIdp, StandInNode};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use tempfile::TempDir;
 pub(crate) const AUDIENCE: &str = "highwater-demo";
 /// The identity provider's id in the demo's configuration.
 pub(crate) const IDP: &str = "demo";
+/// How long a fresh node may take to make its keys.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many users a node can hold.
 const CAPACITY: u32 = 100;
 
@@ -29,15 +32,17 @@ const CAPACITY: u32 = 100;
 pub(crate) struct Stage {
     pub(crate) idp: StandInIdp,
     pub(crate) nodes: [StandInNode; 2],
+    pub(crate) parties: [Party; 2],
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) config: PathBuf,
+    settings: Settings,
     running: Running,
     folder: TempDir,
 }
 
 impl Stage {
-    /// Starts the stand-ins, writes a configuration, starts Highwater by it and tells it of the nodes.
+    /// Starts the stand-ins, writes a configuration, starts Highwater by it and tells it of the others.
     pub(crate) async fn set() -> Result<Self> {
         let clock = Clock::system();
         let now: Now = Arc::new({
@@ -46,24 +51,32 @@ impl Stage {
         });
         let secret = RootKey::generate().reveal();
         let idp = StandInIdp::start(now.clone()).await?;
-        let nodes =
-            [StandInNode::start(&secret, now.clone()).await?, StandInNode::start(&secret, now).await?];
+        let nodes = [
+            StandInNode::start(&secret, now.clone()).await?,
+            StandInNode::start(&secret, now.clone()).await?,
+        ];
         let folder = tempfile::Builder::new().prefix("highwater-demo-").tempdir()?;
         let config = folder.path().join("highwater.toml");
         std::fs::write(&config, configuration(&idp.url(), &secret))?;
         let settings = Settings::load(Some(&config), &[])?;
         let telemetry = Telemetry::install(&settings.metrics.statsd)?;
         let running = Running::start(&settings, &Roles::picked(&[]), telemetry).await?;
-        let stage = Self { idp, nodes, client: client()?, clock, config, running, folder };
-        stage.add_nodes(&settings).await?;
+        let jwks = url(&running, "public", "/.well-known/jwks.json")?;
+        let parties = Party::both(jwks.as_str(), &now).await?;
+        let stage = Self { idp, nodes, parties, client: client()?, clock, config, settings, running, folder };
+        stage.introduce().await?;
+        stage.until_keys_are_published().await?;
         Ok(stage)
+    }
+
+    /// The admin API, by the way that commands take: through the admin socket.
+    pub(crate) async fn admin(&self) -> Result<Admin> {
+        Box::pin(Admin::reach(&self.settings)).await
     }
 
     /// A URL on a listener.
     pub(crate) fn url(&self, listener: &str, path: &str) -> Result<Url> {
-        let place = self.running.places.iter().find(|(name, _)| *name == listener);
-        let (_, place) = place.with_context(|| format!("there is no listener {listener}"))?;
-        Ok(Url::parse(&format!("http://{place}{path}"))?)
+        url(&self.running, listener, path)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -86,15 +99,36 @@ impl Stage {
         Ok(self.running.life.ended(self.running.grace).await?)
     }
 
-    /// By the same request as `highwater node add`, through the admin socket.
-    async fn add_nodes(&self, settings: &Settings) -> Result<()> {
-        let admin = Admin::reach(settings).await?;
+    /// A fresh node makes its signing keys when it starts, which takes a moment.
+    async fn until_keys_are_published(&self) -> Result<()> {
+        let published = self.url("public", "/.well-known/jwks.json")?;
+        let asked = async {
+            while self.client.get(&published).send().await?.status() != StatusCode::OK {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, asked).await.context("no signing keys were published")?
+    }
+
+    /// By the same requests as `highwater node add` and `highwater rp add`.
+    async fn introduce(&self) -> Result<()> {
+        let admin = self.admin().await?;
         for node in &self.nodes {
             let new = json!({ "url": node.url(), "capacity": CAPACITY });
             admin.ask(Method::POST, crate::commands::node::PATH, Some(&new)).await?;
         }
+        for party in &self.parties {
+            admin.ask(Method::POST, "/rps", Some(&party.registration())).await?;
+        }
         Ok(())
     }
+}
+
+fn url(running: &Running, listener: &str, path: &str) -> Result<Url> {
+    let place = running.places.iter().find(|(name, _)| *name == listener);
+    let (_, place) = place.with_context(|| format!("there is no listener {listener}"))?;
+    Ok(Url::parse(&format!("http://{place}{path}"))?)
 }
 
 fn client() -> Result<Client> {
@@ -123,6 +157,9 @@ issuers = ["{idp}"]
 account_domain = "accounts.example"
 server_url = "{idp}"
 set_audience = "{AUDIENCE}"
+
+[broker]
+issuer = "{ISSUER}"
 
 [tokenserver]
 master_secret = "{secret}"

@@ -1,13 +1,19 @@
 //! The walk: what the user does, and what must come of it.
 
 use super::page::Page;
-use super::stage::{AUDIENCE, Stage};
+use super::party::Party;
+use super::stage::{AUDIENCE, IDP, Stage};
+use crate::client::path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::header::HOST;
 use outbound::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use outbound::{Answer, StatusCode, Url};
 use serde::Serialize;
+use serde_json::json;
 use standins::{Device, SecurityEvent, TokenAnswer};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The user of the walk, by the subject the identity provider knows.
 pub(crate) const USER: &str = "0c1e5f3a9b7d4e62a8f01b2c3d4e5f60";
@@ -15,6 +21,8 @@ pub(crate) const USER: &str = "0c1e5f3a9b7d4e62a8f01b2c3d4e5f60";
 const NEIGHBOUR: &str = "7f6e5d4c3b2a19087f6e5d4c3b2a1908";
 /// Whoever tries the lines printed at the end.
 pub(crate) const VISITOR: &str = "11112222333344445555666677778888";
+/// A relying party that has not heard by then was not told.
+const PATIENCE: Duration = Duration::from_secs(10);
 const TOKEN_PATH: &str = "/1.0/sync/1.5";
 const EVENT_PATH: &str = "/1.0/webhooks/fxa/events";
 
@@ -55,6 +63,7 @@ impl<'a> Walk<'a> {
         {
             self.step(who, served(stage, device)).await?;
         }
+        self.step("logins", logged_in(stage)).await?;
 
         self.page.act(
             2,
@@ -66,6 +75,7 @@ impl<'a> Walk<'a> {
         self.step("event", told(stage, SecurityEvent::PasswordChange(changed_at))).await?;
         self.step("laptop", refused(stage, &laptop, self.changed)).await?;
         self.step("tablet", refused(stage, &tablet, self.changed)).await?;
+        self.heard(["password-change", "credential-change"]).await?;
         let phone = sign_in(stage, USER)?;
         self.step("phone, anew", served(stage, &phone)).await?;
 
@@ -75,8 +85,18 @@ impl<'a> Walk<'a> {
         self.step("event", told(stage, SecurityEvent::DeleteUser)).await?;
         self.step("phone", refused(stage, &phone, self.changed)).await?;
         self.step("laptop", refused(stage, &laptop, self.changed)).await?;
+        self.heard(["delete-user", "account-purged"]).await?;
+        self.step("receipts", confirmed(stage)).await?;
         self.step("neighbour", served(stage, &neighbour)).await?;
         Ok(self.steps)
+    }
+
+    /// Both relying parties were told, each in its words.
+    async fn heard(&mut self, events: [&str; 2]) -> Result<()> {
+        for (party, event) in self.stage.parties.iter().zip(events) {
+            self.step(party.name, heard(party, event, self.changed)).await?;
+        }
+        Ok(())
     }
 
     async fn step(&mut self, who: &'static str, act: impl Future<Output = Result<String>>) -> Result<()> {
@@ -138,6 +158,47 @@ async fn told(stage: &Stage, event: SecurityEvent) -> Result<String> {
         bail!("the event was not taken: {}", said(&answer));
     }
     Ok("the identity provider's signed event was taken in and committed".to_owned())
+}
+
+/// The user has logged in to both relying parties, and Highwater remembers it: the identity provider's own events, as its
+/// queue or a file would bring them.
+async fn logged_in(stage: &Stage) -> Result<String> {
+    let at = stage.clock.now().get();
+    let event = |party: &Party| json!({ "event": "login", "uid": USER, "clientId": party.client_id, "timestamp": at, "email": "", "deviceCount": 3 });
+    let lines = stage.parties.iter().map(|party| event(party).to_string()).collect::<Vec<_>>().join("\n");
+    let admin = stage.admin().await?;
+    let request = Request::post("/events?origin=demo&offset=0").header(HOST, "highwater");
+    let taken = admin.send(request.body(Body::from(lines))?).await?;
+    ensure!(taken["news"] == 2, "the logins were not taken in: {taken}");
+    let logins = admin.get(&path(&["accounts", IDP, USER, "logins"])).await?;
+    ensure!(logins.as_array().is_some_and(|it| it.len() == 2), "they are not remembered: {logins}");
+    Ok("the user logs in to photos and notes; both are remembered".to_owned())
+}
+
+/// The relying party was told, and believes it: the signature is by a published key.
+async fn heard(party: &Party, event: &str, changed: Instant) -> Result<String> {
+    let told = tokio::time::timeout(PATIENCE, party.rp.hears(event, USER)).await;
+    let told = told.map_err(|_| anyhow!("not told of {event} within {} s", PATIENCE.as_secs()))?;
+    let after = told.at.saturating_duration_since(changed).as_secs_f64() * 1_000.0;
+    let Party { way, .. } = party;
+    Ok(format!("told {way}: {event}, {} holds, {after:.2} ms after the change", told.algorithm))
+}
+
+/// Every relying party has confirmed the deletion: it answered, and that is kept.
+async fn confirmed(stage: &Stage) -> Result<String> {
+    let admin = stage.admin().await?;
+    let asked = path(&["accounts", IDP, USER, "deletion-receipts"]);
+    let all = stage.parties.len();
+    let mut confirmed = 0;
+    let until = Instant::now() + PATIENCE;
+    while confirmed < all && Instant::now() < until {
+        let receipts = admin.get(&asked).await?;
+        let kept = receipts.as_array().context("a list")?;
+        confirmed = kept.iter().filter(|it| it["state"] == "delivered").count();
+        tokio::task::yield_now().await;
+    }
+    ensure!(confirmed == all, "{confirmed} of {all} relying parties confirmed the deletion");
+    Ok(format!("{confirmed} of {all} relying parties confirmed the deletion; their receipts are kept"))
 }
 
 async fn exchange(stage: &Stage, device: &Device) -> Result<Answer> {

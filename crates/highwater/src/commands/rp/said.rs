@@ -1,0 +1,130 @@
+//! What was said of a relying party, as the admin API has it: only what was said.
+
+use crate::cli::RpOptions;
+use crate::output::word;
+use anyhow::{Context, Result, ensure};
+use broker::EventType;
+use serde_json::{Map, Value};
+
+/// A registration, or a change of one: what is null is as by default again.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Of what may be shown.
+    pub(super) config: Map<String, Value>,
+    /// Of what may not.
+    pub(super) secrets: Map<String, Value>,
+}
+
+impl Said {
+    /// Everything that was said, and what is to be unset.
+    pub(super) fn all(options: &RpOptions, unset: &[String]) -> Result<Self> {
+        let mut said = Self { config: config(options), secrets: secrets(options)? };
+        for name in unset {
+            let (part, member) = said.place(name);
+            ensure!(!part.contains_key(member), "{name} is set and unset at once");
+            part.insert(member.to_owned(), Value::Null);
+        }
+        Ok(said)
+    }
+
+    /// Where something is, by its name on the command line.
+    fn place<'a>(&mut self, name: &'a str) -> (&mut Map<String, Value>, &'a str) {
+        match name {
+            "webhook-secrets" => (&mut self.secrets, "webhook"),
+            "authorization" | "headers" => (&mut self.secrets, name),
+            _ => (&mut self.config, name),
+        }
+    }
+}
+
+fn config(options: &RpOptions) -> Map<String, Value> {
+    let events: Vec<&str> = options.events.iter().copied().map(EventType::uri).collect();
+    let said = [
+        ("webhook", options.webhook.clone().map(Value::from)),
+        ("name", options.name.clone().map(Value::from)),
+        ("format", options.format.as_ref().map(word).map(Value::from)),
+        ("vocabulary", options.vocabulary.as_ref().map(word).map(Value::from)),
+        ("events", list(&events)),
+        ("capabilities", list(&options.capabilities)),
+        ("resource_server", options.resource_server.map(Value::from)),
+        ("idp", options.idp.clone().map(Value::from)),
+        ("algorithm", options.algorithm.as_ref().map(word).map(Value::from)),
+        ("concurrency", options.concurrency.map(Value::from)),
+        ("rate", options.rate.map(Value::from)),
+        ("retry", list(&options.retry)),
+        ("deadline_seconds", options.deadline_seconds.map(Value::from)),
+        ("allow_private", options.allow_private.map(Value::from)),
+        ("coalesce", options.coalesce.map(Value::from)),
+        ("explicit_type", options.explicit_type.map(Value::from)),
+    ];
+    members(said)
+}
+
+fn secrets(options: &RpOptions) -> Result<Map<String, Value>> {
+    let authorization = options.authorization.as_deref().map(revealed).transpose()?;
+    let webhook = options.webhook_secrets.iter().map(|it| revealed(it)).collect::<Result<Vec<_>>>()?;
+    let headers = options.headers.iter().map(|(name, value)| Ok((name.clone(), revealed(value)?.into())));
+    let headers = headers.collect::<Result<Map<_, _>>>()?;
+    Ok(members([
+        ("authorization", authorization.map(Value::from)),
+        ("headers", Some(headers).filter(|it| !it.is_empty()).map(Value::Object)),
+        ("webhook", list(&webhook)),
+    ]))
+}
+
+fn members<const N: usize>(said: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn list<T: Clone + Into<Value>>(items: &[T]) -> Option<Value> {
+    (!items.is_empty()).then(|| items.to_vec().into())
+}
+
+/// A secret: what was typed, or what is in the file behind an @.
+fn revealed(text: &str) -> Result<String> {
+    let Some(file) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
+    let read = std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?;
+    Ok(read.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn said(options: &RpOptions, unset: &[&str]) -> Result<Value> {
+        let unset: Vec<String> = unset.iter().map(ToString::to_string).collect();
+        Said::all(options, &unset).map(|said| json!([said.config, said.secrets]))
+    }
+
+    #[test]
+    fn only_what_was_said_is_sent() {
+        assert_eq!(said(&RpOptions::default(), &[]).expect("good"), json!([{}, {}]));
+        let options = RpOptions {
+            resource_server: Some(false),
+            events: vec![EventType::DeleteUser],
+            headers: vec![("x-key".into(), "1".into())],
+            ..RpOptions::default()
+        };
+        let events = [EventType::DeleteUser.uri()];
+        assert_eq!(
+            said(&options, &["rate", "webhook-secrets"]).expect("good"),
+            json!([
+                {"resource_server": false, "events": events, "rate": null},
+                {"headers": {"x-key": "1"}, "webhook": null}
+            ])
+        );
+    }
+
+    #[test]
+    fn a_secret_can_be_in_a_file_and_a_contradiction_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "Bearer s3cret\n").expect("written");
+        let at = |path: String| RpOptions { authorization: Some(format!("@{path}")), ..RpOptions::default() };
+        let there = at(file.display().to_string());
+        assert_eq!(said(&there, &[]).expect("good")[1], json!({"authorization": "Bearer s3cret"}));
+        assert!(said(&there, &["authorization"]).is_err());
+        assert!(said(&at("nowhere".into()), &[]).expect_err("no file").to_string().contains("nowhere"));
+    }
+}
