@@ -6,6 +6,7 @@ mod claiming;
 mod conforming;
 mod crash;
 mod delivering;
+mod describing;
 mod failing;
 mod invariant;
 mod isolation;
