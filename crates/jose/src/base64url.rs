@@ -1,9 +1,8 @@
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::URL_SAFE_NO_PAD;
 
 /// Bytes as base64url without padding (RFC 7515 section 2).
 pub fn to_base64url(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
+    URL_SAFE_NO_PAD.encode_to_string(bytes)
 }
 
 /// Whether every character is one of the base64url alphabet. Says nothing about the length.
@@ -15,9 +14,9 @@ pub fn is_base64url(text: &str) -> bool {
 
 /// Strict: no padding, no foreign characters, unused trailing bits zero; so a text has one form only.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
+    URL_SAFE_NO_PAD.decode_to_vec(text).ok()
 }
 
 pub(crate) fn encode_onto(bytes: &[u8], text: &mut String) {
-    URL_SAFE_NO_PAD.encode_string(bytes, text);
+    URL_SAFE_NO_PAD.encode_append(bytes, text);
 }

@@ -8,7 +8,7 @@ mod hashed;
 
 use crate::{Secret, json};
 use aws_lc_rs::{hkdf, hmac, rand};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE};
+use base64_simd::URL_SAFE;
 pub use hashed::{HashedIds, Hasher};
 use std::cell::RefCell;
 
@@ -110,8 +110,8 @@ impl Minter {
         let mut signed = payload(claims, salt);
         let signature = hmac::sign(&self.signing_key, &signed);
         signed.extend_from_slice(signature.as_ref());
-        let id = URL_SAFE.encode(&signed);
-        let key = URL_SAFE.encode(self.derive(&id, salt));
+        let id = URL_SAFE.encode_to_string(&signed);
+        let key = URL_SAFE.encode_to_string(self.derive(&id, salt));
         Token { id, key }
     }
 

@@ -38,8 +38,8 @@ async fn the_token_says_who_where_until_when_and_under_which_key() {
 
 /// The payload of a token: all but its last 32 bytes.
 fn standins_free_payload(id: &str) -> Value {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE};
-    let bytes = URL_SAFE.decode(id).expect("base64url");
+    use base64_simd::URL_SAFE;
+    let bytes = URL_SAFE.decode_to_vec(id).expect("base64url");
     serde_json::from_slice(&bytes[..bytes.len() - 32]).expect("JSON")
 }
 
