@@ -64,12 +64,11 @@ pub trait Sink: Send + Sync + 'static {
 
 impl Sink for Ledger {
     async fn apply_batch(&self, batch: Vec<Received>) -> Result<Vec<Applied>, LedgerError> {
-        // Boxed: a future that held all of the ledger's and the store's is more than the compiler wants to lay out.
-        Box::pin(Ledger::apply_batch(self, batch)).await
+        Ledger::apply_batch(self, batch).await
     }
 
     async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), LedgerError> {
-        Box::pin(Ledger::bury(self, letters)).await
+        Ledger::bury(self, letters).await
     }
 }
 

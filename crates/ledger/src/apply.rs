@@ -108,7 +108,8 @@ impl Ledger {
             tombstones: self.tombstones.clone(),
             consequences: Arc::clone(&self.consequences),
         };
-        let done = self.store.run(operation).await?;
+        // Boxed: with all that consequences do in it, it is more than callers' futures should hold.
+        let done = Box::pin(self.store.run(operation)).await?;
         if done.applied.iter().any(|applied| matches!(applied, Applied::News { .. })) {
             self.store.signals().send(appended_topic(self.store.engine()));
         }

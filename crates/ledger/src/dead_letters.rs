@@ -72,7 +72,7 @@ impl Ledger {
         if letters.is_empty() {
             return Ok(());
         }
-        Ok(self.store.run(Bury { letters, now: self.store.clock().now() }).await?)
+        Ok(Box::pin(self.store.run(Bury { letters, now: self.store.clock().now() })).await?)
     }
 
     /// Dead letters with a number above `after`, oldest first; of their messages the beginnings.

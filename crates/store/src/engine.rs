@@ -108,19 +108,25 @@ impl Store {
     }
 
     /// Runs an operation in a transaction; the answer comes after the commit. Lost races are run again.
-    pub async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
-        let began = Instant::now();
+    pub fn run<O: Operation>(
+        &self,
+        operation: O,
+    ) -> impl Future<Output = Result<O::Output, StoreError>> + Send + use<'_, O> {
+        // Wrapped outside of the future, which would hold both otherwise.
         let operation = WithAfterwards(operation);
-        let outcome = match &*self.backend {
-            Backend::Sqlite(sqlite) => sqlite.run(operation).await,
-            Backend::Postgres(postgres) => postgres.run(&operation).await,
-        };
-        observe::<O, _>(began, &outcome);
-        let (output, afterwards) = outcome?;
-        for then in afterwards {
-            then();
+        async move {
+            let began = Instant::now();
+            let outcome = match &*self.backend {
+                Backend::Sqlite(sqlite) => sqlite.run(operation).await,
+                Backend::Postgres(postgres) => postgres.run(&operation).await,
+            };
+            observe::<O, _>(began, &outcome);
+            let (output, afterwards) = outcome?;
+            for then in afterwards {
+                then();
+            }
+            Ok(output)
         }
-        Ok(output)
     }
 
     /// Reads a few rows by an index, at once.

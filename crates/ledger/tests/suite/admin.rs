@@ -402,23 +402,21 @@ async fn a_list_of_dead_letters_has_the_beginnings_of_their_messages() {
 
 #[tokio::test]
 async fn what_is_outstanding_is_shown_by_capability() {
-    use futures::FutureExt;
-    use futures::future::BoxFuture;
-    use ledger::{Consequence, News, Outcome};
+    use ledger::{CarryOut, News, Outcome};
 
     struct Deferring;
-    impl Consequence for Deferring {
+    impl CarryOut for Deferring {
         fn capability(&self) -> &'static str {
             "broker"
         }
 
-        fn apply<'a>(
-            &'a self,
-            _: &'a mut store::Tx<'_>,
-            _: &'a [News],
+        async fn carry_out(
+            &self,
+            _: &mut store::Tx<'_>,
+            _: &[News],
             _: bool,
-        ) -> BoxFuture<'a, Result<Outcome, store::StoreError>> {
-            async { Ok(Outcome::Deferred) }.boxed()
+        ) -> Result<Outcome, store::StoreError> {
+            Ok(Outcome::Deferred)
         }
     }
     let shown = on_both(async |test| {

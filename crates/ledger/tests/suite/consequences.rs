@@ -2,9 +2,7 @@
 
 use crate::told::{account, at, delete, ledger, login, news, told};
 use account::{AccountId, Change, State};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use ledger::{Consequence, Ledger, News, Outcome};
+use ledger::{CarryOut, Consequence, Ledger, News, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -59,32 +57,24 @@ fn steady(name: &'static str) -> Arc<dyn Consequence> {
     troubled(name, |_, _| None)
 }
 
-impl Consequence for Recorder {
+impl CarryOut for Recorder {
     fn capability(&self) -> &'static str {
         self.name
     }
 
-    fn apply<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        news: &'a [News],
-        inline: bool,
-    ) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        async move {
-            for news in news {
-                let subject = news.account.subject.as_str();
-                tx.execute(&CARRY, &[self.name.into(), subject.into(), news.version.into(), inline.into()])
-                    .await?;
-                match (self.trouble)(news, inline) {
-                    None => {}
-                    Some(Trouble::Defers) => return Ok(Outcome::Deferred),
-                    Some(Trouble::Fails) => drop(tx.execute(&NO_SUCH_TABLE, &[]).await?),
-                    Some(Trouble::Panics) => panic!("a consequence panics"),
-                }
+    async fn carry_out(&self, tx: &mut Tx<'_>, news: &[News], inline: bool) -> Result<Outcome, StoreError> {
+        for news in news {
+            let subject = news.account.subject.as_str();
+            tx.execute(&CARRY, &[self.name.into(), subject.into(), news.version.into(), inline.into()])
+                .await?;
+            match (self.trouble)(news, inline) {
+                None => {}
+                Some(Trouble::Defers) => return Ok(Outcome::Deferred),
+                Some(Trouble::Fails) => drop(tx.execute(&NO_SUCH_TABLE, &[]).await?),
+                Some(Trouble::Panics) => panic!("a consequence panics"),
             }
-            Ok(Outcome::Done)
         }
-        .boxed()
+        Ok(Outcome::Done)
     }
 }
 

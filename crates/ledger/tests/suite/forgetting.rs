@@ -2,10 +2,8 @@
 
 use crate::told::{account, all_events, at, delete, known, ledger, login, news, place_all, subscribed, told};
 use account::{AccountId, Change, Mark, State};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use keys::RootKey;
-use ledger::{Consequence, DeadLetter, Ledger, News, Outcome, Retention, SourceId, Standing, Tombstones};
+use ledger::{CarryOut, DeadLetter, Ledger, News, Outcome, Retention, SourceId, Standing, Tombstones};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -174,20 +172,13 @@ async fn only_deleted_accounts_are_forgotten() {
 /// Fails until a day has come.
 struct NotBefore(account::Millis, store::Clock);
 
-impl Consequence for NotBefore {
+impl CarryOut for NotBefore {
     fn capability(&self) -> &'static str {
         "late"
     }
 
-    fn apply<'a>(
-        &'a self,
-        _: &'a mut Tx<'_>,
-        _: &'a [News],
-        _: bool,
-    ) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        let too_early = self.1.now() < self.0;
-        async move { if too_early { Err(StoreError::Undone("too early")) } else { Ok(Outcome::Done) } }
-            .boxed()
+    async fn carry_out(&self, _: &mut Tx<'_>, _: &[News], _: bool) -> Result<Outcome, StoreError> {
+        if self.1.now() < self.0 { Err(StoreError::Undone("too early")) } else { Ok(Outcome::Done) }
     }
 }
 
