@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     /// Cancelled at the soft stop: whoever waits for something to tell goes empty-handed.
     pub(crate) stopping: CancellationToken,
     pub(crate) clients: Clients,
-    capability_list: Option<Arc<Source>>,
+    pub(crate) capability_list: Option<Arc<Source>>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) handover: Arc<Handover>,
     /// Notified when a lane that may have a backlog has room again.

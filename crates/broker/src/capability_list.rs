@@ -6,10 +6,12 @@ use crate::rp::Secret;
 use crate::settings::InvalidSettings;
 use crate::store::registry::{Capabilities, ReplaceCapabilities, TOPIC};
 use crate::{ClientId, worker};
+use account::Millis;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use metrics::{counter, gauge};
 use outbound::{Answer, Client, Manners, OutboundError, Url};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,39 @@ pub(crate) struct Source {
     url: Url,
     authorization: Option<HeaderValue>,
     pub(crate) interval: Duration,
+    /// When this process last had a good list; before the first one, since when it has been trying.
+    since: Mutex<Fetched>,
+}
+
+/// How the last fetches went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    first_tried_at: Option<Millis>,
+    last_good_at: Option<Millis>,
+}
+
+impl Fetched {
+    fn tried(&mut self, now: Millis, is_good: bool) {
+        self.first_tried_at.get_or_insert(now);
+        if is_good {
+            self.last_good_at = Some(now);
+        }
+    }
+
+    /// How long ago the last good one was; while there was none, how long it has been tried for.
+    pub(crate) fn age(&self, now: Millis) -> Duration {
+        self.last_good_at.or(self.first_tried_at).map_or(Duration::ZERO, |at| now.since(at))
+    }
+
+    /// Whether it was tried at all: not every node fetches.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.first_tried_at.is_some()
+    }
+
+    /// Whether there was a good one in this process's life.
+    pub(crate) fn was_good(&self) -> bool {
+        self.last_good_at.is_some()
+    }
 }
 
 impl Source {
@@ -61,7 +96,18 @@ impl Source {
         let manners = Manners { max_answer: LARGEST, ..Manners::default() };
         let client = Client::for_operator_addresses(&manners).map_err(|error| invalid(&error.to_string()))?;
         let interval = Duration::from_secs(u64::from(list.interval_seconds.max(1)));
-        Ok(Self { client, url, authorization, interval })
+        Ok(Self { client, url, authorization, interval, since: Mutex::default() })
+    }
+
+    /// How the last fetches went.
+    pub(crate) fn fetched(&self) -> Fetched {
+        *self.since.lock()
+    }
+
+    fn note(&self, now: Millis, is_good: bool) {
+        let mut since = self.since.lock();
+        since.tried(now, is_good);
+        gauge!("broker.capability_list_age").set(since.age(now).as_secs_f64());
     }
 
     async fn fetch(&self) -> Result<Capabilities, OutboundError> {
@@ -89,7 +135,9 @@ impl Source {
 
 /// One turn: fetches the list and keeps it.
 pub(crate) async fn refresh(inner: Arc<Inner>, source: Arc<Source>) -> Tick {
-    let fetched = match source.fetch().await {
+    let fetched = source.fetch().await;
+    source.note(inner.now(), fetched.is_ok());
+    let fetched = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
             tracing::warn!(%error, "the capability list cannot be fetched; the last one holds");

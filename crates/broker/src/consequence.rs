@@ -2,7 +2,7 @@
 
 use crate::handover::{Handover, Held};
 use crate::lanes::{Grant, Lanes};
-use crate::meters;
+use crate::meters::{self, Counted};
 use crate::plan::{NO_ENDPOINT, Plan, Planned, matters, plan};
 use crate::snapshot::Snapshots;
 use crate::store::claim::LEASE;
@@ -14,7 +14,7 @@ use account::{AccountId, EventKind, Millis};
 use ledger::{CarryOut, News, Outcome, Tombstones};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Clock, StoreError, Tx};
 use uuid::Builder;
 
@@ -56,6 +56,7 @@ impl CarryOut for WriteDeliveries {
         if accounts.is_empty() {
             return Ok(Outcome::Done);
         }
+        let (now, began) = (self.clock.now(), Instant::now());
         let mut plan = self.plan(tx, news, &accounts).await?;
         if inline && plan.widest > WIDEST_INLINE {
             return Ok(Outcome::Deferred);
@@ -66,8 +67,9 @@ impl CarryOut for WriteDeliveries {
         if !is_last {
             return Ok(Outcome::Deferred);
         }
-        let kinds: Vec<EventKind> = news.iter().map(|news| news.change.kind()).collect();
-        tx.after_commit(move || kinds.into_iter().for_each(meters::news));
+        let counted: Vec<Counted> = news.iter().filter_map(Counted::of).collect();
+        let took = began.elapsed();
+        tx.after_commit(move || meters::news(&counted, now, took));
         Ok(Outcome::Done)
     }
 }

@@ -22,6 +22,7 @@ mod delivery;
 mod event_type;
 mod format;
 mod handover;
+mod health;
 mod http;
 mod import;
 mod lanes;
@@ -57,6 +58,7 @@ pub use capability_list::CapabilityList;
 pub use consequence::{CAPABILITY, WriteDeliveries};
 pub use delivery::{Effect, Next, Terminal, after};
 pub use event_type::EventType;
+pub use health::Finding;
 pub use registrations::Absent;
 pub use routing::{Recipient, Registry, Selection, recipients};
 pub use rp::{

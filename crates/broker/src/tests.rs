@@ -11,6 +11,7 @@ mod failing;
 mod invariant;
 mod isolation;
 mod listening;
+mod measuring;
 mod operating;
 mod polling;
 mod receiver;

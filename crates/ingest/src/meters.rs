@@ -77,6 +77,10 @@ impl Meters {
         let (member, oddity) = (note.member, note.oddity.as_str());
         counter!("ingest.dropped_members", "source" => self.source.clone(), "member" => member, "oddity" => oddity)
             .increment(1);
+        // As fxa-event-broker counts it.
+        if member == "reason" {
+            counter!("message.delete.reasonFallback", "category" => oddity).increment(1);
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::record::{Line, promote};
 use super::rows::{About, Delivery, columns, delivery};
 use super::{json, receipts};
-use crate::ClientId;
 use crate::delivery::Terminal;
+use crate::{ClientId, meters};
 use account::{AccountId, Millis};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ store::statements! {
     pub(super) static READ = both(concat!("select ", columns!(""), " from deliveries
          where client_id = $1 and state = 0 and head = 1 order by due_at, id limit $2"));
     pub(super) static WHOSE = both(
-        "select d.id, d.idp, d.subject, d.jti, d.kind from {rows $2: jti text} as r
+        "select d.id, d.idp, d.subject, d.jti, d.kind, d.created_at, d.event_at from {rows $2: jti text} as r
          join deliveries d on d.client_id = $1 and d.jti = r.jti and d.state = 0");
     pub(super) static END = both(
         "update deliveries set state = r.state, head = 0, reason = r.reason, settled_at = $2, owner = null
@@ -46,6 +46,8 @@ pub(crate) struct Named {
     id: i64,
     line: Line,
     kind: String,
+    created_at: Millis,
+    event_at: Millis,
 }
 
 /// Finds pending rows by their tokens' ids: apart from [`Acknowledge`], because locks come first in a transaction.
@@ -69,7 +71,9 @@ impl Operation for FindNamed {
             .query(&WHOSE, &[self.client_id.as_str().into(), (&rows).into()], |row| {
                 let about = About::from_columns(row.text(1)?, row.text(2)?)?;
                 let line = Line { client_id: self.client_id.clone(), about };
-                Ok((row.text(3)?.to_owned(), Named { id: row.int(0)?, line, kind: row.text(4)?.to_owned() }))
+                let (created_at, event_at) = (Millis::new(row.int(5)?), Millis::new(row.int(6)?));
+                let kind = row.text(4)?.to_owned();
+                Ok((row.text(3)?.to_owned(), Named { id: row.int(0)?, line, kind, created_at, event_at }))
             })
             .await?;
         Ok(found.into_iter().collect())
@@ -118,6 +122,15 @@ impl Operation for Acknowledge {
         let closed = deletions.map(|(jti, _)| (jti.clone(), self.how(jti), self.errors.get(jti).cloned()));
         receipts::close(tx, closed, self.now).await?;
         tx.execute(&LOG, &[(&rows(Some(&ended))).into(), self.now.into()]).await?;
+        let taken =
+            self.named.iter().filter(|(jti, it)| ended.contains(&it.id) && !self.errors.contains_key(*jti));
+        let taken: Vec<Named> = taken.map(|(_, it)| it.clone()).collect();
+        let now = self.now;
+        tx.after_commit(move || {
+            for Named { line, created_at, event_at, .. } in taken {
+                meters::arrived(&line.client_id, created_at, event_at, now);
+            }
+        });
         Ok(ended.len())
     }
 }

@@ -351,3 +351,48 @@ async fn the_fetched_capabilities_are_replaced_as_a_whole_and_the_last_good_ones
         assert_eq!(told().await, 0, "what is no longer listed is gone");
     }
 }
+
+#[tokio::test]
+async fn health_says_what_somebody_should_look_at() {
+    let list = Receiver::answering(Answer::Status(500)).await;
+    let capability_list = CapabilityList { url: list.url(), ..CapabilityList::default() };
+    let settings = Settings { capability_list: Some(capability_list), ..settings() };
+    let house = House::over_with(sqlite(TABLES).await, settings).await;
+    let receiver = Receiver::answering(Answer::Status(404)).await;
+    let found = async || {
+        let found = house.broker.findings().await.into_iter();
+        let line = |it: crate::Finding| {
+            format!("{}{}: {}", it.name, if it.is_degraded { "!" } else { "" }, it.detail)
+        };
+        found.map(line).collect::<Vec<_>>()
+    };
+    let source = Arc::clone(house.inner().capability_list.as_ref().expect("configured"));
+    let fetch = async || refresh(Arc::clone(house.inner()), Arc::clone(&source)).await;
+    house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+    fetch().await;
+    assert_eq!(
+        found().await,
+        [
+            "keys: every algorithm has a key that signs",
+            "capabilities!: not fetched since the start, 0 s ago; the last list that is kept holds",
+            "deliveries: 0 pending",
+            "relying_parties: 1 known",
+        ]
+    );
+    list.answers(Answer::Says(200, "[]"));
+    fetch().await;
+    house.happens("u1", 900, Change::PasswordChange).await;
+    house.deliver().await;
+    house.clock.advance(Duration::from_mins(100));
+    assert_eq!(
+        found().await[1..3],
+        ["capabilities!: fetched 6000 s ago", "deliveries!: 1 pending, to aaaa for 1 h"]
+    );
+    fetch().await;
+    receiver.answers(Answer::Status(410));
+    house.deliver().await;
+    assert_eq!(
+        found().await[1..],
+        ["capabilities: fetched 0 s ago", "deliveries: 0 pending", "relying_parties!: disabled: aaaa (gone)"]
+    );
+}

@@ -43,7 +43,9 @@ async fn try_sweep(inner: &Inner) -> Result<bool, StoreError> {
             due_before: Millis::MAX,
             ..Giving::up(Terminal::Discarded, "no longer a relying party")
         };
-        more |= gone.end(inner, &client_id).await?;
+        let ended = gone.end(inner, &client_id).await?;
+        meters::left_over(&client_id, ended);
+        more |= ended > 0;
     }
     more |= drop_old(inner).await?;
     Ok(more)
@@ -58,13 +60,13 @@ async fn sweep_rp(inner: &Inner, rp: &RelyingParty) -> Result<bool, StoreError> 
                 due_before: Millis::MAX,
                 ..Giving::up(Terminal::Discarded, "the relying party is disabled")
             };
-            all.end(inner, client_id).await
+            Ok(all.end(inner, client_id).await? > 0)
         }
         Status::Enabled => {
             // Those whose turn never came: their receiver was given no chance, or took none.
             let before = now.minus(rp.config.retry.span().max(LEAST_AGE));
             let stale = Giving { due_before: before, ..Giving::up(Terminal::Exhausted, "not taken in time") };
-            stale.end(inner, client_id).await
+            Ok(stale.end(inner, client_id).await? > 0)
         }
         Status::Paused => {
             let before = now.minus(days(inner.settings.paused_days));
@@ -81,7 +83,7 @@ async fn sweep_rp(inner: &Inner, rp: &RelyingParty) -> Result<bool, StoreError> 
                 most: over.max(0),
                 ..Giving::up(Terminal::Discarded, "too many held while paused")
             };
-            Ok(aged.end(inner, client_id).await? | many.end(inner, client_id).await?)
+            Ok(aged.end(inner, client_id).await? + many.end(inner, client_id).await? > 0)
         }
     }
 }
@@ -100,10 +102,10 @@ impl Giving {
         Self { due_before: Millis::ZERO, which: Which::All, most: CHUNK, how, reason }
     }
 
-    /// Ends a chunk of a relying party's; whether there may be more.
-    async fn end(&self, inner: &Inner, client_id: &ClientId) -> Result<bool, StoreError> {
+    /// Ends a chunk of a relying party's; how many that were: there may be more unless it is none.
+    async fn end(&self, inner: &Inner, client_id: &ClientId) -> Result<usize, StoreError> {
         if self.most == 0 {
-            return Ok(false);
+            return Ok(0);
         }
         let find = FindPending {
             client_id: client_id.clone(),
@@ -113,14 +115,14 @@ impl Giving {
         };
         let found = inner.store.scan(find).await?;
         if found.len() == 0 {
-            return Ok(false);
+            return Ok(0);
         }
         let end = EndPending { found, how: self.how, reason: self.reason, now: inner.now() };
         let ended = inner.store.run(end).await?;
         tracing::warn!(%client_id, ended, reason = self.reason, "deliveries were ended untold");
         metrics::counter!("broker.ended_untold", "client_id" => client_id.as_str().to_owned())
             .increment(u64::try_from(ended).unwrap_or(u64::MAX));
-        Ok(ended > 0)
+        Ok(ended)
     }
 }
 
@@ -148,6 +150,8 @@ pub(crate) async fn measure(inner: Arc<Inner>) -> Tick {
         (Ok(registry), Ok(backlog)) => {
             let clients: Vec<ClientId> = registry.iter().map(|rp| rp.client_id.clone()).collect();
             meters::backlog(&backlog, &clients, inner.now());
+            meters::registry(&registry);
+            meters::keys(&inner.signer.keys(), inner.now());
             Tick::Idle
         }
         _ => Tick::Failed,

@@ -129,6 +129,7 @@ fn what_came_is_counted_by_kind_and_outcome() {
         r#"ingest_events{source="queue",kind="delete",outcome="news"} 1"#,
         r#"ingest_junk{source="queue",reason="not_json"} 1"#,
         r#"ingest_dropped_members{source="queue",member="reason",oddity="unknown_string"} 1"#,
+        r#"message_delete_reasonFallback{category="unknown_string"} 1"#,
         r#"ingest_lag_count{source="queue"} 1"#,
         r#"ingest_lag_sum{source="queue"} 1"#,
     ] {
