@@ -25,6 +25,7 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) callers: Callers,
     pub(crate) ledger: Ledger,
+    pub(crate) broker: Option<Broker>,
     pub(crate) capabilities: Vec<Capability>,
     /// The sources of events, each with what can be asked how it is.
     pub(crate) sources: BTreeMap<String, ingest::Health>,
@@ -59,7 +60,8 @@ impl House {
             capabilities.push(tokenserver::capability(&store, idps.clone(), served));
             capabilities.push(fresh_keys(idps));
         }
-        capabilities.extend(broker(settings, &store, &root, &tombstones, serving)?);
+        let broker = broker(settings, &store, &root, &tombstones, serving)?;
+        capabilities.extend(broker.as_ref().map(|it| broker_of(it, serving)));
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
         let ledger = Ledger::new(store.clone(), tombstones, consequences);
         capabilities.insert(0, ledger.capability(settings.retention));
@@ -71,7 +73,8 @@ impl House {
             capabilities.push(Capability { public, ..ingest.capability });
             sources = if takes_in { ingest.sources } else { BTreeMap::new() };
         }
-        Ok(Self { callers: Callers::new(store.clone(), &root), store, ledger, capabilities, sources })
+        let callers = Callers::new(store.clone(), &root);
+        Ok(Self { store, callers, ledger, broker, capabilities, sources })
     }
 
     /// What brings the tables up to date.
@@ -166,23 +169,27 @@ fn tokenserver(
     built.map(Some).context("tokenserver")
 }
 
-/// The broker, where it is configured. Every node writes deliveries; those whose role it is send them, and answer the
-/// relying parties that ask.
+/// The broker, where it is configured.
 fn broker(
     settings: &Settings,
     store: &Store,
     root: &RootKey,
     tombstones: &Tombstones,
     serving: Option<Serving<'_>>,
-) -> Result<Option<Capability>> {
+) -> Result<Option<Broker>> {
     let Some(own) = settings.broker.clone() else { return Ok(None) };
     let issuers = settings.idp.iter().filter_map(|it| Some((it.id.clone(), it.issuers.first()?.clone())));
     let life = serving.map_or_else(Lifecycle::new, |serving| serving.life.clone());
-    let broker = Broker::new(own, store.clone(), root, tombstones.clone(), issuers.collect(), &life)?;
+    Ok(Some(Broker::new(own, store.clone(), root, tombstones.clone(), issuers.collect(), &life)?))
+}
+
+/// What the broker does here: every node writes deliveries; those whose role it is send them, and answer the relying
+/// parties that ask.
+fn broker_of(broker: &Broker, serving: Option<Serving<'_>>) -> Capability {
     let capability = broker.capability();
     let delivers = serving.is_some_and(|serving| serving.does(Role::Deliver));
     let public = if delivers { capability.public } else { OpenApiRouter::default() };
-    Ok(Some(Capability { public, ..capability }))
+    Capability { public, ..capability }
 }
 
 /// The loops that keep the identity providers' keys fresh.

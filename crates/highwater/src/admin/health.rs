@@ -9,10 +9,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use broker::Broker;
 use ingest::SourceState;
 use ledger::Ledger;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,7 @@ const MOST_LETTERS: u32 = 1_000;
 pub(crate) struct Health {
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
+    pub(crate) broker: Option<Broker>,
     /// Whether the tables are there; set once they are.
     pub(crate) migrated: Arc<AtomicBool>,
     /// The sources of events that run here, by name.
@@ -114,17 +117,18 @@ fn rendered(status: Status, body: &impl Serialize) -> Response {
 impl Health {
     /// Looks at everything, all at once.
     pub(crate) async fn report(&self) -> Report {
-        let (store, effects, feed, letters) = tokio::join!(
+        let (store, effects, feed, letters, broker) = tokio::join!(
             self.look_at_store(),
             self.look_at_effects(),
             self.look_at_feed(),
-            self.look_at_letters()
+            self.look_at_letters(),
+            self.look_at_broker()
         );
         let own = [("store", store), ("effects", effects), ("feed", feed), ("dead_letters", letters)];
         let own = own.into_iter().map(|(name, found)| (name.to_owned(), found));
         let sources =
             self.sources.iter().map(|(name, health)| (format!("source.{name}"), source(&health.state())));
-        let checks: BTreeMap<String, Finding> = own.chain(sources).collect();
+        let checks: BTreeMap<String, Finding> = own.chain(sources).chain(broker).collect();
         let status = checks.values().map(|found| found.status).max().unwrap_or(Status::Ok);
         Report { status, version: env!("CARGO_PKG_VERSION"), checks }
     }
@@ -167,6 +171,21 @@ impl Health {
                 if age > STALE { Finding::degraded(said) } else { Finding::ok(said) }
             }
         }
+    }
+
+    /// What the broker found, each by its name.
+    async fn look_at_broker(&self) -> Vec<(String, Finding)> {
+        let Some(broker) = &self.broker else { return vec![] };
+        let looked = async { Ok::<_, Infallible>(broker.findings().await) };
+        let found = match patiently(looked).await {
+            Ok(found) => found,
+            Err(why) => return vec![("broker".to_owned(), Finding::degraded(why))],
+        };
+        let named = found.into_iter().map(|broker::Finding { name, is_degraded, detail }| {
+            let finding = if is_degraded { Finding::degraded(detail) } else { Finding::ok(detail) };
+            (format!("broker.{name}"), finding)
+        });
+        named.collect()
     }
 
     async fn look_at_letters(&self) -> Finding {

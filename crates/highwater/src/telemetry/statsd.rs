@@ -5,6 +5,7 @@
 //! milliseconds. Nothing here waits for the network; a datagram that is lost is lost.
 
 mod lines;
+mod old_names;
 
 pub(crate) use lines::TagStyle;
 
@@ -28,8 +29,12 @@ pub(crate) struct StatsdSettings {
     pub(crate) port: u16,
     /// Before every name, with a dot between; may be empty.
     pub(crate) prefix: String,
+    /// In its place before the names of fxa-event-broker (`message.…`, `proxy.…`).
+    pub(crate) broker_prefix: Option<String>,
     /// How tags are written, if at all.
     pub(crate) tags: TagStyle,
+    /// Also sends what fxa-event-broker's README once called differently, by these names.
+    pub(crate) old_names: bool,
 }
 
 impl Default for StatsdSettings {
@@ -38,7 +43,9 @@ impl Default for StatsdSettings {
             host: None,
             port: 8125,
             prefix: "syncstorage.tokenserver".to_owned(),
+            broker_prefix: None,
             tags: TagStyle::Dogstatsd,
+            old_names: false,
         }
     }
 }
@@ -50,8 +57,7 @@ const TIMERS_A_FLUSH: usize = 200;
 pub(crate) struct Statsd {
     registry: Arc<Registry<Key, AtomicStorage>>,
     socket: UdpSocket,
-    prefix: String,
-    tags: TagStyle,
+    settings: StatsdSettings,
     sent: Mutex<Sent>,
 }
 
@@ -74,8 +80,7 @@ impl Statsd {
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
         let registry = Arc::new(Registry::atomic());
-        let (prefix, tags) = (settings.prefix.clone(), settings.tags);
-        Ok(Some(Self { registry, socket, prefix, tags, sent: Mutex::default() }))
+        Ok(Some(Self { registry, socket, settings: settings.clone(), sent: Mutex::default() }))
     }
 
     /// What the facade records into.
@@ -91,7 +96,7 @@ impl Statsd {
     }
 
     fn gather(&self) -> Lines<'_> {
-        let mut lines = Lines::new(&self.prefix, self.tags);
+        let mut lines = Lines::new(&self.settings);
         let mut sent = self.sent.lock().expect("nothing panics while it is held");
         self.registry.visit_counters(|key, counter| {
             let total = counter.load(Ordering::Relaxed);
@@ -194,7 +199,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_timers_is_sampled_and_says_so() {
-        let mut lines = Lines::new("", TagStyle::None);
+        let settings =
+            StatsdSettings { prefix: String::new(), tags: TagStyle::None, ..StatsdSettings::default() };
+        let mut lines = Lines::new(&settings);
         push_timers(&mut lines, &Key::from_name("t"), &vec![0.001; 1_000]);
         let datagrams = lines.into_datagrams();
         let sent: Vec<&str> = datagrams.iter().flat_map(|datagram| datagram.lines()).collect();

@@ -1,5 +1,7 @@
 //! StatsD's wire: one line a sample, lines packed into datagrams.
 
+use super::StatsdSettings;
+use super::old_names::old_name;
 use metrics::Key;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -37,17 +39,23 @@ pub(crate) enum Sample {
 
 /// Lines on their way into datagrams.
 pub(crate) struct Lines<'a> {
-    prefix: &'a str,
-    tags: TagStyle,
+    settings: &'a StatsdSettings,
     datagrams: Vec<String>,
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn new(prefix: &'a str, tags: TagStyle) -> Self {
-        Self { prefix, tags, datagrams: Vec::new() }
+    pub(crate) fn new(settings: &'a StatsdSettings) -> Self {
+        Self { settings, datagrams: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, key: &Key, sample: Sample) {
+        self.push_one(key, sample);
+        if let Some(old) = old_name(key).filter(|_| self.settings.old_names) {
+            self.push_one(&old, sample);
+        }
+    }
+
+    fn push_one(&mut self, key: &Key, sample: Sample) {
         let line = self.line(key, sample);
         match self.datagrams.last_mut() {
             Some(last) if last.len() + 1 + line.len() <= DATAGRAM => {
@@ -64,12 +72,14 @@ impl<'a> Lines<'a> {
 
     fn line(&self, key: &Key, sample: Sample) -> String {
         let mut line = String::with_capacity(96);
-        if !self.prefix.is_empty() {
-            line.push_str(self.prefix);
+        let prefix = self.prefix_of(key.name());
+        if !prefix.is_empty() {
+            line.push_str(prefix);
             line.push('.');
         }
         push_clean(&mut line, key.name());
-        if self.tags == TagStyle::Influx {
+        let tags = self.settings.tags;
+        if tags == TagStyle::Influx {
             key.labels().for_each(|label| push_tag(&mut line, ',', label.key(), '=', label.value()));
         }
         match sample {
@@ -79,7 +89,7 @@ impl<'a> Lines<'a> {
             Sample::Timer { ms, .. } => write!(line, ":{ms:.3}|ms"),
         }
         .expect("a String takes every write");
-        if self.tags == TagStyle::Dogstatsd {
+        if tags == TagStyle::Dogstatsd {
             let separators = std::iter::once("|#").chain(std::iter::repeat(","));
             key.labels().zip(separators).for_each(|(label, separator)| {
                 line.push_str(separator);
@@ -89,6 +99,14 @@ impl<'a> Lines<'a> {
             });
         }
         line
+    }
+}
+
+impl Lines<'_> {
+    fn prefix_of(&self, name: &str) -> &str {
+        let StatsdSettings { prefix, broker_prefix, .. } = self.settings;
+        let is_brokers = name.starts_with("message.") || name.starts_with("proxy.");
+        broker_prefix.as_deref().filter(|_| is_brokers).unwrap_or(prefix)
     }
 }
 
@@ -112,7 +130,8 @@ mod tests {
     use metrics::Label;
 
     fn line(prefix: &str, tags: TagStyle, key: &Key, sample: Sample) -> String {
-        Lines::new(prefix, tags).line(key, sample)
+        let settings = StatsdSettings { prefix: prefix.into(), tags, ..StatsdSettings::default() };
+        Lines::new(&settings).line(key, sample)
     }
 
     fn processed() -> Key {
@@ -145,8 +164,31 @@ mod tests {
     }
 
     #[test]
+    fn what_fxa_event_broker_sent_has_its_prefix_and_on_demand_its_older_names() {
+        let settings = StatsdSettings {
+            broker_prefix: Some("fxa-event-broker".into()),
+            old_names: true,
+            ..StatsdSettings::default()
+        };
+        let mut lines = Lines::new(&settings);
+        let labels = vec![Label::new("eventType", "login")];
+        lines.push(&Key::from_parts("message.type", labels), Sample::Count(2));
+        lines.push(&Key::from_name("token_creation"), Sample::Count(1));
+        assert_eq!(
+            lines.into_datagrams(),
+            [[
+                "fxa-event-broker.message.type:2|c|#eventType:login",
+                "fxa-event-broker.message.type.login:2|c",
+                "syncstorage.tokenserver.token_creation:1|c",
+            ]
+            .join("\n")]
+        );
+    }
+
+    #[test]
     fn lines_are_packed_into_datagrams_that_pass_unfragmented() {
-        let mut lines = Lines::new("p", TagStyle::Dogstatsd);
+        let settings = StatsdSettings { prefix: "p".into(), ..StatsdSettings::default() };
+        let mut lines = Lines::new(&settings);
         (0..200).for_each(|added| lines.push(&processed(), Sample::Count(added)));
         let datagrams = lines.into_datagrams();
         assert!(datagrams.len() > 1 && datagrams.iter().all(|datagram| datagram.len() <= DATAGRAM));

@@ -1,0 +1,47 @@
+//! Names by which the README of fxa-event-broker once called some of its metrics, for dashboards that still ask by them:
+//! what are labels now was a part of the name.
+
+use metrics::{Key, Label};
+
+/// What a sample was called, if it was called anything else.
+pub(super) fn old_name(key: &Key) -> Option<Key> {
+    let label = |name: &str| key.labels().find(|label| label.key() == name).map(Label::value);
+    match key.name() {
+        "message.type" => {
+            let kind = label("eventType").filter(|it| ["login", "delete", "subscription"].contains(it))?;
+            Some(Key::from_name(format!("message.type.{kind}")))
+        }
+        outcome @ ("proxy.success" | "proxy.fail") => {
+            let (client_id, status) = (label("clientId")?, label("statusCode")?);
+            Some(Key::from_name(format!("{outcome}.{client_id}.{status}")))
+        }
+        "proxy.sub.eventDelay" => Some(Key::from_static_name("proxy.sub.queueDelay")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn old(name: &'static str, labels: &[(&'static str, &'static str)]) -> Option<String> {
+        let labels: Vec<Label> = labels.iter().map(|(key, value)| Label::new(*key, *value)).collect();
+        old_name(&Key::from_parts(name, labels)).map(|key| key.name().to_owned())
+    }
+
+    #[test]
+    fn labels_become_a_part_of_the_name_as_they_were() {
+        let tags = [("clientId", "5882386c6d801776"), ("statusCode", "200"), ("type", "reset")];
+        for (name, labels, expected) in [
+            ("message.type", &[("eventType", "login")][..], Some("message.type.login")),
+            ("message.type", &[("eventType", "password")], None),
+            ("proxy.success", &tags, Some("proxy.success.5882386c6d801776.200")),
+            ("proxy.fail", &tags, Some("proxy.fail.5882386c6d801776.200")),
+            ("proxy.fail", &[], None),
+            ("proxy.sub.eventDelay", &[], Some("proxy.sub.queueDelay")),
+            ("token_creation", &[], None),
+        ] {
+            assert_eq!(old(name, labels).as_deref(), expected, "{name} {labels:?}");
+        }
+    }
+}
