@@ -17,6 +17,7 @@ mod polling;
 mod receiver;
 mod receivers;
 mod registered;
+mod samples;
 mod served;
 mod simulating;
 mod streaming;

@@ -135,21 +135,26 @@ async fn python_services_accept_them_without_leeway() {
 
 #[tokio::test]
 async fn node_services_accept_them_without_leeway() {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-node");
-    assert!(
-        installed.join("node_modules/jose").exists(),
-        "no jose for Node.js: run ./test, which installs it"
-    );
     let mut node = Command::new("node");
-    Asked::start(node.arg(beside("receivers.mjs")).arg(installed)).accepts_what_it_should().await;
+    Asked::start(node.arg(beside("receivers.mjs")).arg(node_folder())).accepts_what_it_should().await;
 }
 
 fn beside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests").join(name)
 }
 
+/// Where `./test` installs the packages of Node.js.
+pub(super) fn node_folder() -> PathBuf {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-node");
+    assert!(
+        installed.join("node_modules/jose").exists(),
+        "no jose for Node.js: run ./test, which installs it"
+    );
+    installed.canonicalize().expect("it is there")
+}
+
 /// The Python of the tests: the one that is told, else the one `./test` installs.
-fn python() -> PathBuf {
+pub(super) fn python() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-venv/bin/python");
     let told = std::env::var_os(testkit::PYTHON).map(PathBuf::from);
     told.into_iter().chain([installed]).find(|path| path.exists()).unwrap_or_else(|| {
