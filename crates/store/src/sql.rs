@@ -133,13 +133,15 @@ fn row_set(parameter: &str, columns: &str, sqlite: bool, out: &mut String) {
         let _ = write!(out, "(select * from json_to_recordset({parameter}::json) as given({columns}))");
         return;
     }
-    out.push_str("(select ");
+    // Each row is read once, into SQLite's own binary form: a column of it is found there without reading it again.
+    out.push_str("(with given(v) as materialized (select jsonb(value) from json_each(");
+    let _ = write!(out, "{parameter})) select ");
     for (at, column) in columns.split(',').map(str::trim).enumerate() {
         let name = column.split_whitespace().next().unwrap_or(column);
         let comma = if at == 0 { "" } else { ", " };
-        let _ = write!(out, "{comma}value ->> '{name}' as {name}");
+        let _ = write!(out, "{comma}v ->> '{name}' as {name}");
     }
-    let _ = write!(out, " from json_each({parameter}))");
+    out.push_str(" from given)");
 }
 
 #[cfg(test)]
@@ -155,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             sql.for_engine(Engine::Sqlite),
-            "select max(a, ?2) from (select value ->> 'a' as a, value ->> 'b' as b from json_each(?1)) as r "
+            "select max(a, ?2) from (with given(v) as materialized (select jsonb(value) from json_each(?1)) select v ->> 'a' as a, v ->> 'b' as b from given) as r "
         );
     }
 }
