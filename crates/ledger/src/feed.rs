@@ -20,10 +20,11 @@ const POLL: Duration = Duration::from_secs(1);
 store::statements! {
     static HEAD = both("select epoch, heartbeat_at, coalesce((select max(position) from events), 0),
                         coalesce((select min(position) from events), 1) from feed");
-    // First the sizes alone: what is too much for a page is not even looked at.
-    static AFTER = both(
+    // First the sizes alone: what is too much for a page is not even looked at. Positions are dense, so a page is a range
+    // of them; PostgreSQL takes that from the index, however little it knows of the table's size.
+    pub(crate) static AFTER = both(
         "with sizes as (select position, octet_length(change) as size from events
-           where position > $1 order by position limit $2),
+           where position > $1 and position <= $1 + $2),
          page as (select position, sum(size) over (order by position) - size as earlier from sizes)
          select idp, subject, position, version, at, received_at, source, kind, change, mark, state from events
          where position > $1 and position <= (select max(position) from page where earlier < $3) order by position");
@@ -123,13 +124,17 @@ impl Feed {
 
     /// What comes after a cursor, up to a page.
     pub async fn after(&self, cursor: &Cursor) -> Result<Page, FeedError> {
-        let (head, events) = self.store.scan(ReadAfter { position: cursor.position }).await?;
+        let (head, mut events) = self.store.scan(ReadAfter { position: cursor.position }).await?;
         if head.epoch != cursor.epoch {
             return Err(FeedError::OtherEpoch);
         }
-        if head.first > cursor.position + 1 {
+        // Never over a gap, wherever it is.
+        let dense = events.iter().zip(cursor.position + 1..).take_while(|(event, at)| event.position == *at);
+        let dense = dense.count();
+        if dense == 0 && cursor.position < head.last {
             return Err(FeedError::TooOld);
         }
+        events.truncate(dense);
         let position = events.last().map_or(cursor.position, |event| event.position);
         let more = position < head.last;
         let next = Cursor { epoch: head.epoch, position };

@@ -18,6 +18,7 @@ static OWE_THE_THIRD: Sql = Sql::both(
 static FROM_A_NEWER_VERSION: Sql = Sql::both(
     r#"update events set kind = 'frozen', change = '{"kind":"frozen","until":7}' where version = 2"#,
 );
+static LOSE_THE_FOURTH: Sql = Sql::both("delete from events where position = 4");
 static SETTLE: Sql = Sql::both("update effects set state = 1");
 
 async fn positions_after(ledger: &Ledger, cursor: &Cursor) -> Result<Vec<i64>, FeedError> {
@@ -170,6 +171,20 @@ async fn a_cursor_before_what_is_kept_starts_over() {
         // Who had read exactly what was dropped has missed nothing.
         let caught_up = Cursor { position: 10, ..start };
         assert_eq!(positions_after(&ledger, &caught_up).await.expect("read"), [11]);
+    }
+}
+
+/// Retention leaves no gap. Should anything else: what stands before it is read, and nobody steps over it.
+#[tokio::test]
+async fn a_gap_is_never_stepped_over() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let (ledger, start) = aged(&test).await;
+        test.store.run(Execute(&LOSE_THE_FOURTH)).await.expect("lost");
+        let page = ledger.feed().after(&start).await.expect("read");
+        assert_eq!((page.events.len(), page.next.position, page.more), (3, 3, true));
+        assert!(matches!(positions_after(&ledger, &page.next).await, Err(FeedError::TooOld)));
+        let behind = Cursor { position: 4, ..start };
+        assert_eq!(positions_after(&ledger, &behind).await.expect("read"), (5..=11).collect::<Vec<_>>());
     }
 }
 
