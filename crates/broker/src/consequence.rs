@@ -25,7 +25,7 @@ const WIDEST_INLINE: usize = 50;
 /// How many a worker writes in one transaction; what is more is told in parts.
 const LARGEST_PART: usize = 500;
 /// A fresh delivery is due since a moment ago, so that no other node's clock finds it too early.
-const SINCE: Duration = Duration::from_secs(1);
+pub(crate) const SINCE: Duration = Duration::from_secs(1);
 
 /// Writes deliveries, inside the ledger's transaction or right after it.
 pub struct WriteDeliveries {

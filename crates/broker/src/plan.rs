@@ -151,7 +151,7 @@ fn told_to(recipient: &Recipient, news: &News, to_tell: &ToTell<'_>) -> Vec<(Eve
     told
 }
 
-fn untold(rp: Option<&Arc<RelyingParty>>) -> Option<&'static str> {
+pub(crate) fn untold(rp: Option<&Arc<RelyingParty>>) -> Option<&'static str> {
     match rp {
         Some(rp) if !rp.has_endpoint() => Some(NO_ENDPOINT),
         None => Some(NO_ENDPOINT),

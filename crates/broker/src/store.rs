@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod claim;
+pub(crate) mod disconnect;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logins;
@@ -26,6 +27,7 @@ pub use schema::MIGRATIONS;
 /// Every statement of this crate, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
     claim::STATEMENTS,
+    disconnect::STATEMENTS,
     list::STATEMENTS,
     logins::STATEMENTS,
     parts::STATEMENTS,

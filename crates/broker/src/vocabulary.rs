@@ -49,6 +49,15 @@ pub(crate) fn ended(vocabulary: Vocabulary, at: Millis) -> Option<Telling> {
     }
 }
 
+/// That the account's sessions with the receiver have ended: it has taken its leave there.
+pub(crate) fn disconnected(vocabulary: Vocabulary, at: Millis) -> Option<Telling> {
+    match vocabulary {
+        // There is no word for it; see `SignOutEverywhere`.
+        Vocabulary::Fxa => None,
+        Vocabulary::Ssf => Some(ssf::disconnected(at)),
+    }
+}
+
 /// An undelivered payload taken in by a later one of the same type: what the later one does not say is kept. `None` for
 /// types that are told one by one.
 pub fn merged(event_type: EventType, earlier: &str, later: &str) -> Option<String> {

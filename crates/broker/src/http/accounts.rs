@@ -2,8 +2,10 @@
 
 use super::{account, named};
 use crate::capability::Inner;
-use crate::store::logins::{Disconnect, ShowLogins};
+use crate::store::disconnect::Disconnect;
+use crate::store::logins::ShowLogins;
 use crate::store::receipts::ShowReceipts;
+use crate::worker::TOPIC;
 use crate::{DeletionReceipt, RememberedLogin};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -42,7 +44,8 @@ async fn show_logins(
     Ok(Json(inner.store.scan(ShowLogins(account(&idp, &subject)?)).await?))
 }
 
-/// Forget that the account has logged in to a relying party: it hears no more of it
+/// Forget that the account has logged in to a relying party: it is told that the sessions there have ended, if it has
+/// the word for it (CAEP `session-revoked`), and hears no more of the account
 #[utoipa::path(delete, path = "/accounts/{idp}/{subject}/logins/{client_id}", tag = "accounts",
     responses((status = 204), (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn disconnect(
@@ -51,6 +54,8 @@ async fn disconnect(
 ) -> Result<StatusCode, Problem> {
     let (account, client_id) = (account(&idp, &subject)?, named(&client_id)?);
     let unknown = Problem::not_found(format!("no login of {account} to {client_id} is remembered"));
-    let gone = inner.store.run(Disconnect { account, client_id }).await?;
+    let (snapshots, now) = (inner.snapshots.clone(), inner.now());
+    let gone = inner.store.run(Disconnect { account, client_id, snapshots, now }).await?;
+    inner.store.signals().send(TOPIC);
     if gone { Ok(StatusCode::NO_CONTENT) } else { Err(unknown) }
 }

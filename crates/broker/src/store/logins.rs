@@ -31,7 +31,6 @@ store::statements! {
            last_at = {greatest}(rp_logins.last_at, excluded.last_at)");
     // One account at a time: a set would be planned as a scan of a table that PostgreSQL knows nothing of yet.
     pub(super) static FORGET = both("delete from rp_logins where idp = $1 and subject = $2");
-    pub(super) static DISCONNECT = both("delete from rp_logins where idp = $1 and subject = $2 and client_id = $3");
     pub(super) static SHOW = both(
         "select client_id, first_at, last_at from rp_logins where idp = $1 and subject = $2 order by first_at, client_id");
 }
@@ -153,23 +152,5 @@ impl Operation for ShowLogins {
             })
         })
         .await
-    }
-}
-
-/// Forgets that an account logged in to a relying party: it hears no more of it. False when it never had.
-pub(crate) struct Disconnect {
-    pub(crate) account: AccountId,
-    pub(crate) client_id: ClientId,
-}
-
-impl Operation for Disconnect {
-    const NAME: &'static str = "broker.disconnect";
-    type Output = bool;
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
-        tx.lock_accounts(std::slice::from_ref(&self.account)).await?;
-        let Self { account, client_id } = self;
-        let row = [account.idp.as_str().into(), account.subject.as_str().into(), client_id.as_str().into()];
-        Ok(tx.execute(&DISCONNECT, &row).await? == 1)
     }
 }

@@ -4,7 +4,7 @@ use super::receiver::{Answer, Receiver};
 use super::*;
 use crate::capability_list::{Source, refresh};
 use crate::worker::sweep;
-use crate::{CapabilityList, Secret};
+use crate::{CapabilityList, Format, Secret, Vocabulary};
 use account::Subscription;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -227,24 +227,37 @@ async fn deliveries_are_listed_by_what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_account_that_disconnects_is_told_of_no_more() {
+async fn an_account_that_disconnects_has_no_sessions_there_and_is_told_of_no_more() {
     for house in House::on_each_engine().await {
-        let receiver = Receiver::start().await;
-        house.add("aaaa", &receiver, |_, _| ()).await;
-        house.logs_in("u1", "aaaa").await;
+        let (plain, standard) = (Receiver::start().await, Receiver::answering(Answer::Status(202)).await);
+        house.add("aaaa", &plain, |_, _| ()).await;
+        house
+            .add("bbbb", &standard, |config, _| {
+                (config.format, config.vocabulary) = (Format::Push, Vocabulary::Ssf);
+            })
+            .await;
+        for rp in ["aaaa", "bbbb"] {
+            house.logs_in("u1", rp).await;
+        }
         let logins = house.ask("GET /accounts/main/u1/logins", None).await.json();
         assert_eq!(logins[0]["client_id"], "aaaa");
-        assert_eq!(
-            house.ask("DELETE /accounts/main/u1/logins/AAAA", None).await.status,
-            StatusCode::NO_CONTENT
-        );
-        assert_eq!(
-            house.ask("DELETE /accounts/main/u1/logins/aaaa", None).await.status,
-            StatusCode::NOT_FOUND
-        );
-        house.happens("u1", 900, Change::PasswordChange).await;
+        house.happens("u1", 900, Change::Disable).await;
+        let leave =
+            async |rp: &str| house.ask(&format!("DELETE /accounts/main/u1/logins/{rp}"), None).await.status;
+        for rp in ["AAAA", "bbbb"] {
+            assert_eq!(leave(rp).await, StatusCode::NO_CONTENT);
+            assert_eq!(leave(rp).await, StatusCode::NOT_FOUND);
+        }
+        house.happens("u1", 901, Change::PasswordChange).await;
         house.deliver().await;
-        assert!(receiver.got().is_empty());
+        assert_eq!(plain.heard(), ["u1 profile-change"], "Mozilla's vocabulary has no word for it");
+        assert_eq!(standard.heard(), ["u1 account-disabled", "u1 session-revoked"], "in this order");
+        // A second leave, after another login, is another one.
+        house.clock.advance(Duration::from_secs(1));
+        house.logs_in("u1", "bbbb").await;
+        assert_eq!(leave("bbbb").await, StatusCode::NO_CONTENT);
+        house.deliver().await;
+        assert_eq!(standard.heard().len(), 3);
     }
 }
 

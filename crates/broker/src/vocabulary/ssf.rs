@@ -104,6 +104,13 @@ fn common(at: Millis, initiator: Option<Initiator>, why: &str) -> Common<'_> {
     }
 }
 
+pub(super) fn disconnected(at: Millis) -> Telling {
+    Telling::new(
+        EventType::SessionRevoked,
+        &common(at, None, "The account was disconnected from this client"),
+    )
+}
+
 fn credential(at: Millis, credential_type: &str, change_type: &str, why: &str) -> Telling {
     let common = common(at, Some(Initiator::User), why);
     Telling::new(EventType::CredentialChange, &CredentialChange { credential_type, change_type, common })
