@@ -4,7 +4,7 @@ mod deliveries;
 mod rp;
 
 pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
-pub(crate) use rp::{AlgorithmName, RpCommand, RpOptions, RpTokenCommand};
+pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ pub(crate) enum RpCommand {
         /// Its OAuth client id, which is the `aud` of what it is told.
         client_id: String,
         #[command(flatten)]
-        options: RpOptions,
+        options: Box<RpOptions>,
     },
     /// List the relying parties and how they are.
     #[command(after_help = "Example: highwater rp list")]
@@ -33,7 +33,7 @@ pub(crate) enum RpCommand {
         /// Its client id.
         client_id: String,
         #[command(flatten)]
-        options: RpOptions,
+        options: Box<RpOptions>,
         /// As by default again.
         #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = PossibleValuesParser::new(UNSET))]
         unset: Vec<String>,
@@ -112,7 +112,7 @@ pub(crate) enum RpTokenCommand {
 }
 
 /// What can be as by default again.
-const UNSET: [&str; 10] = [
+const UNSET: [&str; 12] = [
     "name",
     "idp",
     "webhook",
@@ -123,11 +123,11 @@ const UNSET: [&str; 10] = [
     "authorization",
     "headers",
     "webhook-secrets",
+    "client-certificate",
+    "certificate-authorities",
 ];
 
 /// What can be said of a relying party.
-///
-/// Secrets can be given as `@FILE`, so that they are in no list of processes and in no shell's history.
 #[derive(Debug, Default, Args)]
 pub(crate) struct RpOptions {
     /// Where it is told: https, or http with --allow-private.
@@ -136,12 +136,8 @@ pub(crate) struct RpOptions {
     /// What people call it.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How it gets its tokens [default: fxa-header].
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<FormatName>,
-    /// In which words it is told [default: fxa].
-    #[arg(long, value_enum)]
-    pub(crate) vocabulary: Option<VocabularyName>,
+    #[command(flatten)]
+    pub(crate) how: HowTold,
     /// An event it wants, by its name (delete-user) or its URI; repeatable. By default all of its vocabulary but those
     /// that must be listed (metrics-opt-in, metrics-opt-out, session-established, recovery-activated).
     #[arg(long = "event", value_delimiter = ',', value_name = "EVENT", value_parser = event)]
@@ -155,9 +151,6 @@ pub(crate) struct RpOptions {
     /// The identity provider whose accounts concern it; every one by default.
     #[arg(long, value_name = "ID")]
     pub(crate) idp: Option<String>,
-    /// With which algorithm its tokens are signed [default: RS256].
-    #[arg(long, value_enum, ignore_case = true)]
-    pub(crate) algorithm: Option<AlgorithmName>,
     /// The most deliveries under way to it at once [default: 32].
     #[arg(long, value_name = "NUMBER")]
     pub(crate) concurrency: Option<u32>,
@@ -167,27 +160,48 @@ pub(crate) struct RpOptions {
     /// Seconds after each failure until the next try; over three days by default.
     #[arg(long, value_delimiter = ',', value_name = "SECONDS")]
     pub(crate) retry: Vec<u32>,
-    /// Seconds a whole exchange may take [default: 15].
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) deadline_seconds: Option<u32>,
-    /// Allow private addresses, and plain http.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    pub(crate) allow_private: Option<bool>,
     /// Tell undelivered profile changes of one account as one.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) coalesce: Option<bool>,
+}
+
+/// How a receiver is told, registered or only tried. Texts that are secret or long can be given as `@FILE`, so that they
+/// are in no list of processes and in no shell's history.
+#[derive(Debug, Default, Args)]
+pub(crate) struct HowTold {
+    /// How it gets its tokens [default: fxa-header].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatName>,
+    /// In which words it is told [default: fxa].
+    #[arg(long, value_enum)]
+    pub(crate) vocabulary: Option<VocabularyName>,
+    /// With which algorithm its tokens are signed [default: RS256].
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) algorithm: Option<AlgorithmName>,
     /// Write `typ: secevent+jwt` into tokens of the FxA format, too.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) explicit_type: Option<bool>,
-    /// The whole `Authorization` header towards it (not in the FxA format), or @FILE.
+    /// Allow private addresses, and plain http.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) allow_private: Option<bool>,
+    /// Seconds a whole exchange may take [default: 15].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline_seconds: Option<u32>,
+    /// The whole `Authorization` header towards it (not in the FxA format).
     #[arg(long, value_name = "TEXT|@FILE")]
     pub(crate) authorization: Option<String>,
-    /// A further header towards it; repeatable. Its value may be @FILE.
+    /// A further header towards it; repeatable.
     #[arg(long = "header", value_name = "NAME: TEXT|@FILE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
-    /// A secret of Standard Webhooks (whsec_… or whsk_…), or @FILE; repeatable, the current one first: each signs.
+    /// A secret of Standard Webhooks (whsec_… or whsk_…); repeatable, the current one first: each signs.
     #[arg(long = "webhook-secret", value_name = "TEXT|@FILE")]
     pub(crate) webhook_secrets: Vec<String>,
+    /// The certificate to show it (mutual TLS) and its private key, in PEM.
+    #[arg(long, value_name = "@FILE")]
+    pub(crate) client_certificate: Option<String>,
+    /// The certificate authorities to believe at its webhook instead of the system's, in PEM.
+    #[arg(long, value_name = "@FILE")]
+    pub(crate) certificate_authorities: Option<String>,
 }
 
 /// A format, as it is typed.

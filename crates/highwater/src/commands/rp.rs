@@ -44,10 +44,12 @@ const MEMBERS: &[Column] = &[
     ("deadline, seconds", "config.deadline_seconds"),
     ("private addresses", "config.allow_private"),
     ("coalesce", "config.coalesce"),
+    ("registered by", "origin"),
     ("stream", "config.stream.id"),
     ("authorization", "secrets.authorization"),
     ("headers", "secrets.headers"),
     ("webhook secrets", "secrets.webhook"),
+    ("client certificate", "secrets.client_certificate"),
     ("added", "created_at"),
     ("changed", "updated_at"),
 ];

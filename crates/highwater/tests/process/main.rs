@@ -10,5 +10,6 @@ mod http;
 mod lives;
 mod mistakes;
 mod queue;
+mod telling;
 mod two_sources;
 mod world;

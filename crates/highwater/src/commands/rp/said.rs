@@ -1,6 +1,6 @@
 //! What was said of a relying party, as the admin API has it: only what was said.
 
-use crate::cli::RpOptions;
+use crate::cli::{HowTold, RpOptions};
 use crate::output::word;
 use anyhow::{Context, Result, ensure};
 use broker::EventType;
@@ -18,58 +18,73 @@ pub(super) struct Said {
 impl Said {
     /// Everything that was said, and what is to be unset.
     pub(super) fn all(options: &RpOptions, unset: &[String]) -> Result<Self> {
-        let mut said = Self { config: config(options), secrets: secrets(options)? };
+        let mut said = Self::how_told(&options.how)?;
+        said.config.extend(registration(options));
         for name in unset {
             let (part, member) = said.place(name);
-            ensure!(!part.contains_key(member), "{name} is set and unset at once");
-            part.insert(member.to_owned(), Value::Null);
+            ensure!(!part.contains_key(&member), "{name} is set and unset at once");
+            part.insert(member, Value::Null);
         }
         Ok(said)
     }
 
+    /// Only how it is told.
+    pub(super) fn how_told(how: &HowTold) -> Result<Self> {
+        Ok(Self { config: manner(how)?, secrets: secrets(how)? })
+    }
+
     /// Where something is, by its name on the command line.
-    fn place<'a>(&mut self, name: &'a str) -> (&mut Map<String, Value>, &'a str) {
+    fn place(&mut self, name: &str) -> (&mut Map<String, Value>, String) {
         match name {
-            "webhook-secrets" => (&mut self.secrets, "webhook"),
-            "authorization" | "headers" => (&mut self.secrets, name),
-            _ => (&mut self.config, name),
+            "webhook-secrets" => (&mut self.secrets, "webhook".to_owned()),
+            "authorization" | "headers" | "client-certificate" => (&mut self.secrets, name.replace('-', "_")),
+            _ => (&mut self.config, name.replace('-', "_")),
         }
     }
 }
 
-fn config(options: &RpOptions) -> Map<String, Value> {
+fn registration(options: &RpOptions) -> Map<String, Value> {
     let events: Vec<&str> = options.events.iter().copied().map(EventType::uri).collect();
-    let said = [
+    members([
         ("webhook", options.webhook.clone().map(Value::from)),
         ("name", options.name.clone().map(Value::from)),
-        ("format", options.format.as_ref().map(word).map(Value::from)),
-        ("vocabulary", options.vocabulary.as_ref().map(word).map(Value::from)),
         ("events", list(&events)),
         ("capabilities", list(&options.capabilities)),
         ("resource_server", options.resource_server.map(Value::from)),
         ("idp", options.idp.clone().map(Value::from)),
-        ("algorithm", options.algorithm.as_ref().map(word).map(Value::from)),
         ("concurrency", options.concurrency.map(Value::from)),
         ("rate", options.rate.map(Value::from)),
         ("retry", list(&options.retry)),
-        ("deadline_seconds", options.deadline_seconds.map(Value::from)),
-        ("allow_private", options.allow_private.map(Value::from)),
         ("coalesce", options.coalesce.map(Value::from)),
-        ("explicit_type", options.explicit_type.map(Value::from)),
-    ];
-    members(said)
+    ])
 }
 
-fn secrets(options: &RpOptions) -> Result<Map<String, Value>> {
-    let authorization = options.authorization.as_deref().map(revealed).transpose()?;
-    let webhook = options.webhook_secrets.iter().map(|it| revealed(it)).collect::<Result<Vec<_>>>()?;
-    let headers = options.headers.iter().map(|(name, value)| Ok((name.clone(), revealed(value)?.into())));
+fn manner(how: &HowTold) -> Result<Map<String, Value>> {
+    Ok(members([
+        ("format", how.format.as_ref().map(word).map(Value::from)),
+        ("vocabulary", how.vocabulary.as_ref().map(word).map(Value::from)),
+        ("algorithm", how.algorithm.as_ref().map(word).map(Value::from)),
+        ("explicit_type", how.explicit_type.map(Value::from)),
+        ("allow_private", how.allow_private.map(Value::from)),
+        ("deadline_seconds", how.deadline_seconds.map(Value::from)),
+        ("certificate_authorities", text(how.certificate_authorities.as_deref())?),
+    ]))
+}
+
+fn secrets(how: &HowTold) -> Result<Map<String, Value>> {
+    let webhook = how.webhook_secrets.iter().map(|it| revealed(it)).collect::<Result<Vec<_>>>()?;
+    let headers = how.headers.iter().map(|(name, value)| Ok((name.clone(), revealed(value)?.into())));
     let headers = headers.collect::<Result<Map<_, _>>>()?;
     Ok(members([
-        ("authorization", authorization.map(Value::from)),
+        ("authorization", text(how.authorization.as_deref())?),
         ("headers", Some(headers).filter(|it| !it.is_empty()).map(Value::Object)),
         ("webhook", list(&webhook)),
+        ("client_certificate", text(how.client_certificate.as_deref())?),
     ]))
+}
+
+fn text(typed: Option<&str>) -> Result<Option<Value>> {
+    Ok(typed.map(revealed).transpose()?.map(Value::from))
 }
 
 fn members<const N: usize>(said: [(&str, Option<Value>); N]) -> Map<String, Value> {
@@ -80,8 +95,8 @@ fn list<T: Clone + Into<Value>>(items: &[T]) -> Option<Value> {
     (!items.is_empty()).then(|| items.to_vec().into())
 }
 
-/// A secret: what was typed, or what is in the file behind an @.
-fn revealed(text: &str) -> Result<String> {
+/// A text: what was typed, or what is in the file behind an @.
+pub(super) fn revealed(text: &str) -> Result<String> {
     let Some(file) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
     let read = std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?;
     Ok(read.trim_end_matches(['\r', '\n']).to_owned())
@@ -103,14 +118,14 @@ mod tests {
         let options = RpOptions {
             resource_server: Some(false),
             events: vec![EventType::DeleteUser],
-            headers: vec![("x-key".into(), "1".into())],
+            how: HowTold { headers: vec![("x-key".into(), "1".into())], ..HowTold::default() },
             ..RpOptions::default()
         };
         let events = [EventType::DeleteUser.uri()];
         assert_eq!(
-            said(&options, &["rate", "webhook-secrets"]).expect("good"),
+            said(&options, &["rate", "webhook-secrets", "certificate-authorities"]).expect("good"),
             json!([
-                {"resource_server": false, "events": events, "rate": null},
+                {"resource_server": false, "events": events, "rate": null, "certificate_authorities": null},
                 {"headers": {"x-key": "1"}, "webhook": null}
             ])
         );
@@ -121,7 +136,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("secret");
         std::fs::write(&file, "Bearer s3cret\n").expect("written");
-        let at = |path: String| RpOptions { authorization: Some(format!("@{path}")), ..RpOptions::default() };
+        let at = |path: String| RpOptions {
+            how: HowTold { authorization: Some(format!("@{path}")), ..HowTold::default() },
+            ..RpOptions::default()
+        };
         let there = at(file.display().to_string());
         assert_eq!(said(&there, &[]).expect("good")[1], json!({"authorization": "Bearer s3cret"}));
         assert!(said(&there, &["authorization"]).is_err());
