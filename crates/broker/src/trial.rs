@@ -12,8 +12,11 @@ use crate::token::Issuers;
 use crate::{ClientId, Config, EventType, InvalidConfig, RelyingParty, Secrets, Signer, SigningAlgorithm};
 use crate::{Format, Status, TokenType};
 use account::{AccountId, IdpId, Subject};
+use axum::Router;
+use axum::routing::get;
 use bytes::Bytes;
-use jose::{JwkSet, SigningKey, SigningKeyError};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use jose::{Algorithm, JwkSet, SigningKey, SigningKeyError};
 use outbound::{Answer, Client, Manners, OutboundError, Url};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,11 +28,11 @@ use uuid::Uuid;
 pub enum TrialKeys {
     /// The house's own: what it signs is as good as what is delivered.
     House(Signer),
-    /// One made for this trial, which a receiver must be told to trust.
+    /// One made for trials, which a receiver must be told to trust.
     Fresh(FreshTrialKey),
 }
 
-/// A key that lives as long as its trial and is kept nowhere. Cheap to clone.
+/// A key that is no transmitter's. Cheap to clone.
 #[derive(Clone)]
 pub struct FreshTrialKey {
     held: Arc<Held>,
@@ -40,10 +43,38 @@ pub struct FreshTrialKey {
 impl TrialKeys {
     /// A fresh key of that algorithm. RSA takes a moment to find.
     pub fn fresh(algorithm: SigningAlgorithm) -> Result<Self, SigningKeyError> {
-        let key = SigningKey::generate(algorithm.into())?;
+        SigningKey::generate(algorithm.into()).map(|key| Self::of(algorithm, key))
+    }
+
+    /// A key of one's own, from a private JWK's JSON (RFC 7517): a receiver that knows it need not be told anew each time.
+    pub fn from_private_jwk(json: &[u8]) -> Result<Self, SigningKeyError> {
+        let key = SigningKey::from_private_jwk(json)?;
+        let algorithm = SigningAlgorithm::ALL.into_iter().find(|it| Algorithm::from(*it) == key.algorithm());
+        algorithm.map(|algorithm| Self::of(algorithm, key)).ok_or(SigningKeyError::Private)
+    }
+
+    fn of(algorithm: SigningAlgorithm, key: SigningKey) -> Self {
         let set: JwkSet = [key.jwk().clone()].into_iter().collect();
         let published = serde_json::to_vec(&set).expect("public keys always serialise").into();
-        Ok(Self::Fresh(FreshTrialKey { held: Arc::new(Held::new(Arc::new(key))), algorithm, published }))
+        Self::Fresh(FreshTrialKey { held: Arc::new(Held::new(Arc::new(key))), algorithm, published })
+    }
+
+    /// The only algorithm it signs with; `None` for the house's ring, which has every one.
+    pub fn algorithm(&self) -> Option<SigningAlgorithm> {
+        match self {
+            Self::House(_) => None,
+            Self::Fresh(key) => Some(key.algorithm),
+        }
+    }
+
+    /// Publishes them at `/.well-known/jwks.json`, for a receiver that fetches its keys.
+    pub fn routes(&self) -> Router {
+        let keys = self.clone();
+        let published = move || {
+            let set = keys.published();
+            async move { ([(CONTENT_TYPE, "application/jwk-set+json"), (CACHE_CONTROL, "no-store")], set) }
+        };
+        Router::new().route("/.well-known/jwks.json", get(published))
     }
 
     /// The public halves, as receivers must have them: a JWK set's JSON (RFC 7517 section 5).

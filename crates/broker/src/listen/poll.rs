@@ -1,6 +1,6 @@
 //! Asking for tokens where none can be sent (RFC 8936).
 
-use super::{Heard, Listener, Way, replying};
+use super::{Heard, Listener, Refusal, Way, replying};
 use crate::Secret;
 use account::Millis;
 use http::HeaderValue;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// A transmitter may hold a question back until there is something to tell.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -69,6 +70,16 @@ impl Poller {
         Ok(Self { listener, client, url, authorization, acknowledge, complain })
     }
 
+    /// Asks until it is told to stop; then says what became of the last tokens. Ends early when the transmitter does not
+    /// answer as it should.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), CannotPoll> {
+        // A question that is dropped midway has said nothing that would be lost: what was acknowledged is said again.
+        while let Some(turned) = stop.run_until_cancelled(self.turn()).await {
+            turned?;
+        }
+        self.settle().await.map(drop)
+    }
+
     /// Asks once: says what became of the last tokens, waits until there are new ones or the transmitter gives up
     /// waiting, checks them and hands them over. Says whether there are more at once.
     pub async fn turn(&mut self) -> Result<bool, CannotPoll> {
@@ -93,18 +104,20 @@ impl Poller {
         Ok(tokens.more_available)
     }
 
+    /// What is acknowledged was handed over before: somebody has it.
     async fn take(&mut self, jti: String, token: &str) {
         let heard = self.listener.polled(token).await;
-        match &heard.refusal {
+        let refusal = heard.refusal.clone();
+        self.listener.hand_over(heard).await;
+        match refusal {
             None => self.acknowledge.push(jti),
             // Trouble of ours is never the token's fault: it comes again.
-            Some(super::Refusal::KeysUnavailable) => {}
+            Some(Refusal::KeysUnavailable) => {}
             Some(refusal) => {
-                let error = json!({ "err": replying::err(refusal), "description": refusal.to_string() });
+                let error = json!({ "err": replying::err(&refusal), "description": refusal.to_string() });
                 self.complain.insert(jti, error);
             }
         }
-        self.listener.hand_over(heard).await;
     }
 }
 

@@ -10,6 +10,7 @@ use axum::routing::get;
 use outbound::{Client, Manners, Url};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -111,6 +112,20 @@ async fn keys_are_fetched_when_a_token_names_one_that_is_not_known() {
 }
 
 #[tokio::test]
+async fn a_key_of_ones_own_is_published_while_something_is_tried() {
+    let private = jose::SigningKey::generate(jose::Algorithm::EdDsa).expect("a key").with_kid("mine");
+    let private = private.to_private_jwk().expect("its JSON");
+    let keys = TrialKeys::from_private_jwk(private.as_bytes()).expect("a key");
+    assert_eq!(keys.algorithm(), Some(SigningAlgorithm::EdDsa));
+    let jwks = Served::new(keys.routes()).await;
+    let url = jwks.url("/.well-known/jwks.json").parse().expect("a URL");
+    let (at, mut heard) = listening(trust(Keys::at(&url).expect("a URL for keys"))).await;
+    assert_eq!(one(&at, &keys).await.status, Some(200));
+    assert_eq!(heard.recv().await.expect("handed over").kid.as_deref(), Some("mine"));
+    assert!(TrialKeys::from_private_jwk(b"{}").is_err());
+}
+
+#[tokio::test]
 async fn what_comes_twice_is_taken_twice_and_told_apart() {
     let keys = fresh();
     let (at, mut heard) = listening(trust(of_set(&keys))).await;
@@ -176,6 +191,17 @@ async fn where_nothing_can_be_sent_the_tokens_are_asked_for_and_acknowledged() {
     assert_eq!((first.way, first.subject.as_deref(), first.answered), (Way::Poll, Some("u1"), None));
     poller.settle().await.expect("an answer");
     assert_eq!(house.shown().await, ["rp u1 password-change delivered 0"]);
+    house.happens("u1", 910, Change::PasswordChange).await;
+    let stop = CancellationToken::new();
+    let until_heard = async {
+        let second = heard.recv().await.expect("handed over");
+        stop.cancel();
+        second
+    };
+    let (ran, second) = tokio::join!(poller.run(stop.clone()), until_heard);
+    ran.expect("it was told to stop");
+    assert!(second.is_good() && !second.duplicate && second.id != first.id);
+    assert_eq!(house.shown().await[1], "rp u1 password-change delivered 0");
 
     // One that trusts another says so, and the transmitter hears it.
     house.happens("u1", 950, Change::PasswordChange).await;
@@ -185,7 +211,7 @@ async fn where_nothing_can_be_sent_the_tokens_are_asked_for_and_acknowledged() {
     assert!(!heard.recv().await.expect("handed over").is_good());
     poller.settle().await.expect("an answer");
     let after = house.shown().await;
-    assert!(after[1].starts_with("rp u1 password-change ") && !after[1].contains("delivered"), "{after:?}");
+    assert!(after[2].starts_with("rp u1 password-change ") && !after[2].contains("delivered"), "{after:?}");
 
     let (listener, _heard) = Listener::new(trust(Keys::Nobody), house.clock.clone());
     let mut uninvited = Poller::new(listener, url, &Secret::new("nobody")).expect("it can ask");
