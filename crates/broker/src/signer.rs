@@ -156,12 +156,22 @@ impl Signer {
     /// Makes what is missing: for every algorithm that no file has a key for, one that signs and one that is next.
     pub async fn ensure(&self) -> Result<(), StoreError> {
         self.refresh().await?;
-        for algorithm in SigningAlgorithm::ALL {
-            if !self.is_complete(algorithm) {
-                self.keep(algorithm, false).await?;
-            }
+        let missing: Vec<_> =
+            SigningAlgorithm::ALL.into_iter().filter(|algorithm| !self.is_complete(*algorithm)).collect();
+        for algorithm in &missing {
+            self.keep(*algorithm, false).await?;
         }
-        self.refresh().await
+        if !missing.is_empty() {
+            self.refresh().await?;
+            self.0.store.signals().send(TOPIC);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a key to sign with for every algorithm. On a fresh store they are being made.
+    pub fn is_ready(&self) -> bool {
+        let ring = self.0.ring.load();
+        SigningAlgorithm::ALL.iter().all(|algorithm| ring.current.contains_key(algorithm))
     }
 
     /// Rotates the stored keys of an algorithm: the next key, which receivers have known since it was made, signs; the

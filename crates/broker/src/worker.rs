@@ -15,6 +15,7 @@ use crate::snapshot::ReadRegistry;
 use crate::store::claim::{AT_ONCE, Claim, ReleaseAll, Room};
 use crate::store::registry;
 use crate::store::rows::Delivery;
+use crate::store::signing_keys;
 use crate::{ClientId, Status};
 use account::Millis;
 use std::collections::HashMap;
@@ -65,6 +66,7 @@ impl Dispatcher {
         let mut committed = ledger::committed(&inner.store);
         let (mut due, mut changed) = (signals.listen(TOPIC), signals.listen(registry::TOPIC));
         stop.run_until_cancelled(self.begin()).await;
+        stop.run_until_cancelled(self.until_there_are_keys()).await;
         inner.handover.set_open(true);
         let mut look = Look::Everywhere;
         while !stop.is_cancelled() {
@@ -72,9 +74,10 @@ impl Dispatcher {
             due.mark_unchanged();
             changed.mark_unchanged();
             let wait = self.turn(look).await;
+            // Who has ended is let go; room is given back by the settler, which says so.
+            while self.under_way.try_join_next().is_some() {}
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(_) = self.under_way.join_next() => look = Look::Hinted,
                 () = inner.room.notified() => look = Look::Hinted,
                 Ok(()) = committed.changed() => look = Look::Hinted,
                 Ok(()) = due.changed() => look = Look::Everywhere,
@@ -94,6 +97,21 @@ impl Dispatcher {
         while let Err(error) = self.inner.store.run(ReleaseAll(self.inner.now())).await {
             tracing::warn!(%error, "cannot look for what was under way before this process");
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Without a key nothing can be said; what is due waits, and no attempt is used up.
+    async fn until_there_are_keys(&self) {
+        let mut changed = self.inner.store.signals().listen(signing_keys::TOPIC);
+        loop {
+            changed.mark_unchanged();
+            if self.inner.signer.is_ready() {
+                return;
+            }
+            tokio::select! {
+                Ok(()) = changed.changed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
         }
     }
 
@@ -134,6 +152,9 @@ impl Dispatcher {
         if grants.is_empty() {
             return Ok(false);
         }
+        for (grant, _) in &grants {
+            grant.lane.is_about_to_be_drained();
+        }
         let rooms = grants.iter().map(|(_, room)| room.clone()).collect();
         let claimed = inner.store.run(Claim { rooms, owner: inner.owner.to_string(), now }).await;
         let (claimed, failed) = match claimed {
@@ -151,8 +172,8 @@ impl Dispatcher {
             if own.len() == usize::try_from(room.most).unwrap_or(usize::MAX) {
                 lane.has_backlog();
                 more = true;
-            } else if failed.is_none() {
-                lane.is_drained(now);
+            } else if failed.is_some() {
+                lane.has_backlog();
             }
             for delivery in own {
                 let Some(permit) = grant.one() else { break };

@@ -148,3 +148,19 @@ async fn a_receiver_on_an_address_of_our_own_is_never_reached() {
     assert_eq!(shown.len(), 6);
     assert!(shown.iter().all(|it| it.ends_with("pending 1 (not a public address)")), "{shown:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_tried_before_there_is_a_key_to_sign_with() {
+    let test = sqlite(TABLES).await;
+    let house = House::on(test.store.clone(), test.clock.clone(), &RootKey::generate());
+    house.ledger.register_capabilities().await.expect("the store answers");
+    let receiver = Receiver::start().await;
+    house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+    let running = Running::start(&house);
+    house.happens("u1", 900, Change::PasswordChange).await;
+    // An RSA key takes a while to find: the worker has looked by then.
+    house.inner().signer.ensure().await.expect("the store answers");
+    until("it is told", async || receiver.got().len() == 1).await;
+    running.stop().await;
+    assert_eq!(house.shown().await, ["aaaa u1 password-change delivered 0"]);
+}
