@@ -124,8 +124,9 @@ async fn show_account(
     Ok(Json(view(&ledger, &parse(&idp, &subject)?).await?))
 }
 
-/// Disables an account: an event through the ledger, so that everything that trusts it is told. It stays so until an
-/// operator enables it, whatever its identity provider says meanwhile.
+/// Disables an account: an event through the ledger, so that everything that trusts it is told.
+///
+/// It stays so until an operator enables it, whatever its identity provider says meanwhile.
 #[utoipa::path(post, path = "/accounts/{idp}/{subject}/disable", tag = "accounts",
     responses((status = 200, body = AccountChanged), (status = 503, body = Problem)))]
 async fn disable_account(
