@@ -144,3 +144,6 @@ fn names(audiences: &Value, client_id: &str) -> bool {
     let is_it = |audience: &Value| audience.as_str().is_some_and(|it| it.eq_ignore_ascii_case(client_id));
     audiences.as_array().map_or_else(|| is_it(audiences), |several| several.iter().any(is_it))
 }
+
+#[cfg(test)]
+mod tests;
