@@ -25,7 +25,7 @@ store::statements! {
          order by e.next_attempt_at limit $3");
     static OWED = both(
         "select v.idp, v.subject, v.version, v.at, v.change, v.mark, v.state, e.attempts
-         from effects e join events v on v.idp = e.idp and v.subject = e.subject and v.version = e.version
+         from effects e left join events v on v.idp = e.idp and v.subject = e.subject and v.version = e.version
          where e.idp = $1 and e.subject = $2 and e.version = $3 and e.capability = $4 and e.state = 0");
     static SETTLE = both(
         "update effects set state = 1, error = null
@@ -181,7 +181,8 @@ impl Operation for CarryOut {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         tx.lock_accounts(std::slice::from_ref(&self.owed.account)).await?;
-        // Another node may have been quicker: then there is nothing owed any more.
+        // Another node may have been quicker: then there is nothing owed any more. An event that is gone is another thing:
+        // its effect would come again at once, so it has failed.
         let Some(news) = tx.query_opt(&OWED, &self.owed.key(), news_of).await? else { return Ok(()) };
         match self.consequence.apply(tx, std::slice::from_ref(&news), false).await? {
             Outcome::Done => tx.execute(&SETTLE, &self.owed.key()).await.map(drop),
@@ -221,6 +222,9 @@ pub(crate) fn account_of(row: &Row<'_>) -> Result<AccountId, StoreError> {
 }
 
 fn news_of(row: &Row<'_>) -> Result<News, StoreError> {
+    if row.opt_text(0)?.is_none() {
+        return Err(StoreError::Statement { reason: "the event of an effect is not in the store".into() });
+    }
     Ok(News {
         account: account_of(row)?,
         version: row.int(2)?,

@@ -106,12 +106,16 @@ async fn change(
     account: AccountId,
     change: Change,
 ) -> Result<Json<AccountChanged>, Problem> {
+    let is_held = |standing: &Standing| standing.held_at.is_some();
+    let was_held = ledger.standing(&account).await?.as_ref().is_some_and(is_held);
     let event = AccountEvent { account: account.clone(), at: Some(ledger.store().clock().now()), change };
     let message_id = uuid::Uuid::new_v4().to_string();
     let applied =
         ledger.apply(Received { source: SourceId::new(SourceId::OPERATOR), message_id, event }).await?;
-    let changed = matches!(applied, Applied::News { .. });
-    Ok(Json(AccountChanged { changed, account: view(ledger, &account).await? }))
+    let account = view(ledger, &account).await?;
+    // An account that its identity provider has disabled may be held besides: nobody else hears of that.
+    let changed = matches!(applied, Applied::News { .. }) || was_held != is_held(&account.standing);
+    Ok(Json(AccountChanged { changed, account }))
 }
 
 /// How an account stands.

@@ -222,6 +222,24 @@ async fn an_account_that_an_operator_disabled_is_enabled_by_an_operator_only() {
     }
 }
 
+/// The account is disabled already, and now it is held besides.
+#[tokio::test]
+async fn an_operator_may_hold_what_its_identity_provider_has_disabled() {
+    for test in engines(&[ledger::MIGRATIONS]).await {
+        let ledger = ledger(&test, vec![]);
+        let admin = Admin::of(&ledger);
+        let user = account("user");
+        news(&ledger, told(1, &user, at(-9), Change::Disable)).await;
+        for changed in [true, false] {
+            let answer = admin.ask("POST", "/accounts/main/user/disable").await;
+            assert!(answer.contains(&format!(r#""changed": {changed}"#)), "{answer}");
+            assert!(answer.contains(r#""held_at": "#), "{answer}");
+        }
+        known(&ledger, told(2, &user, at(-1), Change::Enable)).await;
+        assert_eq!(ledger.standing(&user).await.expect("read").expect("known").state, State::Disabled);
+    }
+}
+
 /// Rows of before the operators' holds have no columns for them.
 #[tokio::test]
 async fn an_account_of_before_the_holds_stands_as_it_did() {

@@ -1,13 +1,13 @@
 //! Consequences: carried out with the event when they can be, owed when they cannot, and never in the event's way.
 
-use crate::told::{account, at, delete, ledger, login, news, told};
+use crate::told::{Execute, account, at, delete, ledger, login, news, told};
 use account::{AccountId, Change, State};
 use ledger::{CarryOut, Consequence, Ledger, News, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use store::testing::{TestStore, engines};
-use store::{Migration, Operation, StoreError, Tx};
+use store::{Migration, Operation, Sql, StoreError, Tx};
 use tokio::task::JoinSet;
 use work::Tick;
 
@@ -335,6 +335,20 @@ async fn nodes_that_work_at_once_carry_each_effect_out_once_and_in_order() {
                 .collect();
             assert_eq!(versions, (1..=8).collect::<Vec<_>>());
         }
+    }
+}
+
+/// Nothing in the house loses an event that is owed something. Should it be gone all the same, somebody must see it.
+#[tokio::test]
+async fn an_effect_without_its_event_is_put_off_and_shows_its_trouble() {
+    static LOSE: Sql = Sql::both("delete from events");
+    for test in fresh().await {
+        let ledger = registered(&test, vec![troubled("one", |_, _| Some(Trouble::Defers))]).await;
+        news(&ledger, told(1, &account("user"), at(1), login())).await;
+        test.store.run(Execute(&LOSE)).await.expect("lost");
+        work(&ledger).await;
+        let owed = ledger.pending_effects().await.expect("read");
+        assert_eq!((owed[0].count, owed[0].most_attempts), (1, 1));
     }
 }
 
