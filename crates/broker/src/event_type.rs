@@ -27,6 +27,8 @@ pub enum EventType {
     // OpenID Shared Signals Framework 1.0 sections 8.1.4 and 8.1.5: about the stream itself.
     Verification,
     StreamUpdated,
+    // Our own, for operators.
+    RelyingPartyStatus,
 }
 
 /// A URI that names no event type known here.
@@ -36,7 +38,7 @@ pub struct UnknownEventType(pub String);
 
 impl EventType {
     /// Every one of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::PasswordChange,
         Self::ProfileChange,
         Self::SubscriptionStateChange,
@@ -54,6 +56,7 @@ impl EventType {
         Self::RecoveryActivated,
         Self::Verification,
         Self::StreamUpdated,
+        Self::RelyingPartyStatus,
     ];
 
     /// Its URI, the key in a token's `events`.
@@ -86,6 +89,7 @@ impl EventType {
             }
             Self::Verification => "https://schemas.openid.net/secevent/ssf/event-type/verification",
             Self::StreamUpdated => "https://schemas.openid.net/secevent/ssf/event-type/stream-updated",
+            Self::RelyingPartyStatus => "urn:highwater:event:relying-party-status",
         }
     }
 
@@ -96,7 +100,7 @@ impl EventType {
 
     /// Its short name, the last part of its URI: `password-change`. For metrics and people.
     pub fn name(self) -> &'static str {
-        self.uri().rsplit('/').next().unwrap_or_default()
+        self.uri().rsplit(['/', ':']).next().unwrap_or_default()
     }
 
     /// Whether it is about the stream itself. Such events go out whatever a relying party listed (SSF section 8.1.4).
@@ -104,12 +108,19 @@ impl EventType {
         matches!(self, Self::Verification | Self::StreamUpdated)
     }
 
-    /// Whether it goes only to those who list it: it is new to relying parties of old, or there are too many of it.
+    /// Whether it is about a relying party, and for operators' eyes.
+    pub const fn is_operational(self) -> bool {
+        matches!(self, Self::RelyingPartyStatus)
+    }
+
+    /// Whether it goes only to those who list it: it is new to relying parties of old, there are too many of it, or it is
+    /// for operators.
     pub const fn must_be_listed(self) -> bool {
-        matches!(
-            self,
-            Self::MetricsOptIn | Self::MetricsOptOut | Self::SessionEstablished | Self::RecoveryActivated
-        )
+        self.is_operational()
+            || matches!(
+                self,
+                Self::MetricsOptIn | Self::MetricsOptOut | Self::SessionEstablished | Self::RecoveryActivated
+            )
     }
 
     /// Whether a later one of the same account may take an undelivered earlier one in.
@@ -151,5 +162,6 @@ mod tests {
         }
         assert_eq!(EventType::from_uri("delete-user"), None);
         assert_eq!(EventType::DeleteUser.name(), "delete-user");
+        assert_eq!(EventType::RelyingPartyStatus.name(), "relying-party-status");
     }
 }

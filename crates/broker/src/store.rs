@@ -6,6 +6,7 @@ pub(crate) mod disconnect;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logins;
+pub(crate) mod operations;
 pub(crate) mod parts;
 pub(crate) mod poll;
 pub(crate) mod receipts;

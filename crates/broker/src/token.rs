@@ -118,6 +118,8 @@ pub(crate) fn webhook_type(event_type: EventType) -> String {
         "risc"
     } else if uri.contains("/ssf/") {
         "ssf"
+    } else if event_type.is_operational() {
+        "highwater"
     } else {
         "fxa"
     };

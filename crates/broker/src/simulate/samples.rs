@@ -13,8 +13,8 @@ pub(super) struct Sample {
     pub(super) about: Option<About>,
 }
 
-/// All that such a receiver can be told, whether it wants it or not, each once: the changes of its vocabulary, then
-/// what is said of its stream.
+/// All that such a receiver can be told, whether it wants it or not, each once: the changes of its vocabulary, what is
+/// said of its stream, what operators are told.
 pub(super) fn samples(config: &Config, now: Millis, capabilities: &[String]) -> Vec<Sample> {
     let changes = changes(capabilities);
     let told = changes.iter().flat_map(|change| tellings(config.vocabulary, change, now, capabilities));
@@ -26,7 +26,7 @@ pub(super) fn samples(config: &Config, now: Millis, capabilities: &[String]) -> 
     }
     let told =
         once.into_iter().map(|Telling { event_type, payload }| Sample { event_type, payload, about: None });
-    told.chain(of_the_stream(config)).collect()
+    told.chain(of_the_stream(config)).chain([of_the_house()]).collect()
 }
 
 /// Changes that between them lead to every event of every vocabulary, the plain form of each first.
@@ -59,6 +59,15 @@ fn changes(capabilities: &[String]) -> Vec<Change> {
     changes.push(Change::Delete { reason: None });
     changes.push(Change::Delete { reason: Some(DeleteReason::User) });
     changes
+}
+
+fn of_the_house() -> Sample {
+    let payload = json!({ "client_id": "simulated", "status": "disabled", "reason": "failing" });
+    Sample {
+        event_type: EventType::RelyingPartyStatus,
+        payload: payload.to_string(),
+        about: Some(About::Stream("simulated".to_owned())),
+    }
 }
 
 /// SSF 1.0 sections 8.1.4.1 and 8.1.5: only streams have them, and streams push or are polled.

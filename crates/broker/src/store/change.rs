@@ -1,5 +1,6 @@
 //! Changing a relying party: read it, decide, write it, in one transaction.
 
+use super::operations::tell_of_rp;
 use super::registry::{KeptRp, change, find};
 use super::repair::tell_of_status;
 use super::subjects;
@@ -59,6 +60,7 @@ where
         }
         if after.rp.status != before.rp.status {
             after.rp.status_at = self.now;
+            tell_of_rp(tx, &after.rp, &self.cipher, self.now).await?;
             if self.by == By::Transmitter {
                 tell_of_status(tx, &after.rp, self.now).await?;
             }

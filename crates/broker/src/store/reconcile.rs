@@ -1,5 +1,6 @@
 //! Bringing the registry in line with the files that the configuration names.
 
+use super::operations::tell_of_rp;
 use super::registry::{AddRp, KeptRp, Origin, RemoveRp, change, load, lock, set_origin};
 use super::repair::tell_of_status;
 use crate::registrations::{Absent, Registration};
@@ -95,6 +96,7 @@ impl Reconcile {
             Absent::Pause if kept.rp.status == Status::Enabled => {
                 (kept.rp.status, kept.rp.status_at) = (Status::Paused, self.now);
                 tell_of_status(tx, &kept.rp, self.now).await?;
+                tell_of_rp(tx, &kept.rp, &self.cipher, self.now).await?;
                 change(tx, &kept.rp, &self.cipher, self.now).await?;
             }
             Absent::Pause | Absent::Keep => {}

@@ -1,5 +1,6 @@
 //! Settling: what came of attempts, many in one transaction.
 
+use super::operations::tell_of_rp;
 use super::record::{Line, promote};
 use super::registry::{change, find};
 use super::{json, receipts, repair};
@@ -243,6 +244,7 @@ impl Settle {
         kept.rp.status = Status::Disabled { reason: reason.to_owned() };
         kept.rp.status_at = self.now;
         repair::tell_of_status(tx, &kept.rp, self.now).await?;
+        tell_of_rp(tx, &kept.rp, &self.cipher, self.now).await?;
         change(tx, &kept.rp, &self.cipher, self.now).await?;
         Ok(true)
     }

@@ -171,3 +171,37 @@ async fn what_nobody_tried_for_as_long_as_the_schedule_lasts_is_given_up() {
         );
     }
 }
+
+#[tokio::test]
+async fn operators_are_told_when_a_relying_party_is_disabled_and_when_it_is_not_any_more() {
+    for house in House::on_each_engine().await {
+        let (operators, receiver) = (Receiver::start().await, Receiver::answering(Answer::Status(410)).await);
+        house
+            .add("ops", &operators, |config, secrets| {
+                config.format = Format::WebhookHmac;
+                config.events = Some([crate::EventType::RelyingPartyStatus].into());
+                secrets.webhook = vec![crate::Secret::new("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")];
+            })
+            .await;
+        house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+        house.happens("u1", 900, Change::PasswordChange).await;
+        house.deliver().await;
+        house.ask("POST /rps/aaaa/enable", None).await;
+        house.ask("POST /rps/ops/pause", None).await;
+        house.ask("POST /rps/aaaa/pause", None).await;
+        house.deliver().await;
+        house.ask("POST /rps/ops/resume", None).await;
+        house.deliver().await;
+        let told = operators.got().into_iter().map(|got| {
+            let body: serde_json::Value = serde_json::from_slice(&got.body).expect("JSON");
+            assert_eq!(
+                (&body["type"], &body["data"]["sub"]),
+                (&"highwater.relying_party_status".into(), &"aaaa".into())
+            );
+            assert_eq!(body["data"]["event"]["client_id"], "aaaa");
+            let of = |name: &str| body["data"]["event"][name].as_str().unwrap_or("-").to_owned();
+            format!("{} {}", of("status"), of("reason"))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), ["disabled gone", "enabled -", "paused -"]);
+    }
+}

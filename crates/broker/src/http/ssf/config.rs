@@ -48,7 +48,8 @@ struct Delivery {
 pub(super) fn supported() -> impl Iterator<Item = EventType> {
     EventType::ALL
         .into_iter()
-        .filter(|it| !it.is_control() && !matches!(it, EventType::PasswordChange | EventType::DeleteUser))
+        .filter(|it| !it.is_control() && !it.is_operational())
+        .filter(|it| !matches!(it, EventType::PasswordChange | EventType::DeleteUser))
 }
 
 /// The stream as the receiver is shown it. Its `authorization_header` is a secret and is not.
