@@ -25,8 +25,10 @@ pub(crate) struct Lane {
 struct LaneState {
     breaker: Breaker,
     bucket: Option<TokenBucket>,
-    /// Until when there may be something to claim.
-    backlog_until: Millis,
+    /// There is more than was claimed, as far as is known.
+    has_backlog: bool,
+    /// Until then something may turn up that found no room when it was made.
+    expected_until: Millis,
 }
 
 /// Leave for deliveries to begin.
@@ -41,7 +43,8 @@ impl Lane {
         let state = LaneState {
             breaker: Breaker::default(),
             bucket: rp.config.rate.map(|rate| TokenBucket::new(rate, now)),
-            backlog_until: Millis::MAX,
+            has_backlog: true,
+            expected_until: Millis::ZERO,
         };
         let room = Arc::new(Semaphore::new(usize::try_from(rp.config.concurrency).unwrap_or(1)));
         Self { rp, room, state: Mutex::new(state) }
@@ -86,27 +89,26 @@ impl Lane {
         }
     }
 
-    /// There is something to claim that found no room, or will be in a moment.
+    /// There is something to claim that found no room, or will be in a moment: it may not be committed yet.
     pub(crate) fn expect_backlog(&self, now: Millis) {
         let mut state = self.state.lock();
-        state.backlog_until = state.backlog_until.max(now.plus(LOOK_AGAIN));
+        state.expected_until = state.expected_until.max(now.plus(LOOK_AGAIN));
     }
 
-    /// Everything that was due is claimed.
-    pub(crate) fn is_drained(&self, now: Millis) {
-        let mut state = self.state.lock();
-        if state.backlog_until == Millis::MAX {
-            state.backlog_until = now;
-        }
+    /// Everything that is due and committed is about to be claimed. Said before the claim looks, so that what turns up
+    /// while it does is not taken for claimed.
+    pub(crate) fn is_about_to_be_drained(&self) {
+        self.state.lock().has_backlog = false;
     }
 
     /// There is more than was claimed.
     pub(crate) fn has_backlog(&self) {
-        self.state.lock().backlog_until = Millis::MAX;
+        self.state.lock().has_backlog = true;
     }
 
     pub(crate) fn may_have_backlog(&self, now: Millis) -> bool {
-        self.state.lock().backlog_until > now
+        let state = self.state.lock();
+        state.has_backlog || state.expected_until > now
     }
 }
 
@@ -202,6 +204,19 @@ mod tests {
         assert_eq!(lane.grant(10, at(0)).expect("room").count(), 3);
         drop(under_way);
         assert_eq!(lane.grant(10, at(0)).expect("room").count(), 4);
+    }
+
+    #[test]
+    fn what_found_no_room_is_looked_for_although_a_claim_came_back_empty_meanwhile() {
+        let lane = lane(|_| ());
+        assert!(lane.may_have_backlog(at(0)), "nothing is known yet");
+        lane.expect_backlog(at(0));
+        lane.is_about_to_be_drained();
+        assert!(lane.may_have_backlog(at(1)), "it may not have been committed when the claim looked");
+        assert!(!lane.may_have_backlog(at(3)));
+        lane.is_about_to_be_drained();
+        lane.has_backlog();
+        assert!(lane.may_have_backlog(at(3)), "it turned up while the claim looked");
     }
 
     #[test]

@@ -14,6 +14,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The most outcomes that are settled in one transaction.
 const LARGEST: usize = 256;
+/// Fewer are not settled at once: a transaction costs much the same for one as for this many …
+const ENOUGH: usize = 32;
+/// … but they wait no longer than this for more.
+const LINGER: Duration = Duration::from_millis(4);
 /// Between two tries while the store is down.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -28,6 +32,10 @@ pub(crate) struct Outcome {
 pub(super) async fn run(inner: Arc<Inner>, mut outcomes: UnboundedReceiver<Outcome>) {
     let mut batch = Vec::new();
     while outcomes.recv_many(&mut batch, LARGEST).await > 0 {
+        if batch.len() < ENOUGH {
+            tokio::time::sleep(LINGER).await;
+            gather(&mut outcomes, &mut batch);
+        }
         let settled = settle(&inner, &batch).await;
         // The room is given back now: the outcomes are committed, or the claims have been left to their leases.
         let lanes: Vec<_> = batch.drain(..).map(|it| it.attempted.line.client_id).collect();
@@ -37,6 +45,15 @@ pub(super) async fn run(inner: Arc<Inner>, mut outcomes: UnboundedReceiver<Outco
         if lanes.iter().any(has_more) {
             inner.room.notify_one();
         }
+    }
+}
+
+/// Takes in what has come meanwhile.
+fn gather(outcomes: &mut UnboundedReceiver<Outcome>, batch: &mut Vec<Outcome>) {
+    while batch.len() < LARGEST
+        && let Ok(outcome) = outcomes.try_recv()
+    {
+        batch.push(outcome);
     }
 }
 
