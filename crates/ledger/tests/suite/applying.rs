@@ -3,7 +3,7 @@
 use crate::model::{Said, expected};
 use crate::told::{account, all_events, at, known, ledger, login, news, subscribed, told, told_by};
 use account::{AccountId, Change, DeleteReason, Login, Mark, Profile, State};
-use ledger::{Applied, Ledger, LedgerError, Received, SourceId, Standing};
+use ledger::{Applied, FeedEvent, Ledger, LedgerError, Received, SourceId, Standing};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,13 +163,23 @@ fn any_order_any_duplication_and_any_mix_of_sources_end_alike() {
         if let Err(error) = outcome {
             panic!("{:?}: {error}", test.engine());
         }
-        // What is in the feed is what was applied: each account's versions in order, without a gap.
-        let mut versions = BTreeMap::<AccountId, i64>::new();
-        for event in runtime.block_on(all_events(&ledger)) {
-            let last = versions.entry(event.account.clone()).or_default();
-            *last += 1;
-            assert_eq!(event.version, *last, "{:?}", event.account);
-        }
+        runtime.block_on(judge_feed(&ledger));
+    }
+}
+
+/// What is in the feed is what was applied: each account's versions in order, without a gap. And who reads it knows the
+/// state of every account, and the mark of each that may act.
+async fn judge_feed(ledger: &Ledger) {
+    let mut last = BTreeMap::<AccountId, FeedEvent>::new();
+    for event in all_events(ledger).await {
+        let before = last.get(&event.account).map_or(0, |last| last.version);
+        assert_eq!(event.version, before + 1, "{:?}", event.account);
+        last.insert(event.account.clone(), event);
+    }
+    for (account, event) in last {
+        let standing = ledger.standing(&account).await.expect("read").expect("known");
+        assert_eq!(event.state, standing.state, "{account}");
+        assert!(event.mark == standing.mark || standing.state != State::Active, "{account}");
     }
 }
 
