@@ -170,7 +170,7 @@ async fn trial(inner: &Arc<Inner>, tried: Tried) -> Result<Trial, Problem> {
     let registered = registry.get(&tried.client_id).map(Arc::as_ref);
     let (config, secrets) = told(registered, &tried).map_err(|error| invalid(&error))?;
     let keys = match tried.keys {
-        WhoseKeys::House => TrialKeys::House(inner.signer.clone()),
+        WhoseKeys::House => of_the_house(inner).await?,
         WhoseKeys::Fresh => fresh(config.algorithm).await?,
     };
     let accounts = config
@@ -193,6 +193,14 @@ fn told(registered: Option<&RelyingParty>, tried: &Tried) -> Result<(Config, Sec
     let at_home = registered.filter(|rp| rp.config.webhook == config.webhook);
     let secrets = tried.secrets.clone().or_else(|| at_home.map(|rp| rp.secrets.clone()));
     Ok((config, secrets.unwrap_or_default()))
+}
+
+/// A command that opened the store itself has no worker that reads the keys, or makes the first ones.
+async fn of_the_house(inner: &Inner) -> Result<TrialKeys, Problem> {
+    if !inner.signer.is_ready() {
+        inner.signer.ensure().await?;
+    }
+    Ok(TrialKeys::House(inner.signer.clone()))
 }
 
 /// An RSA key takes a while to find.

@@ -45,6 +45,19 @@ async fn a_simulation_needs_no_registration_and_is_signed_by_the_house_or_by_nob
 }
 
 #[tokio::test]
+async fn a_command_that_opens_the_store_itself_finds_keys_to_sign_with() {
+    let test = sqlite(TABLES).await;
+    // No worker has looked after the keys here, as in a command.
+    let house = House::on(test.store.clone(), test.clock.clone(), &RootKey::generate());
+    let receiver = Receiver::start().await;
+    let config = json!({ "allow_private": true });
+    let receiver_json = json!({ "client_id": "new", "webhook": receiver.url(), "config": config });
+    let back = house.ask(SIMULATE, Some(json!({ "receiver": receiver_json, "event": "delete-user" }))).await;
+    assert_eq!(back.json()["told"][0]["verdict"], "delivered", "{}", back.body);
+    assert!(signed_by(&receiver.got()[0].token(), &back.json()["keys"]));
+}
+
+#[tokio::test]
 async fn a_registered_receiver_is_told_as_registered_and_its_secrets_stay_at_its_address() {
     let house = House::new().await;
     let (receiver, other) = (Receiver::start().await, Receiver::start().await);
