@@ -39,6 +39,29 @@ async fn every_relying_party_of_an_account_is_told_once_and_nobody_else() {
     }
 }
 
+/// A deletion that comes too late is no deletion: who deletes a user for it has lost him for good.
+#[tokio::test]
+async fn a_late_word_of_a_deletion_deletes_nobody() {
+    for house in House::on_each_engine().await {
+        let (old, new) = (Receiver::start().await, Receiver::start().await);
+        house.add("aaaa", &old, |_, _| ()).await;
+        house
+            .add("bbbb", &new, |config, _| {
+                (config.format, config.vocabulary) = (Format::Push, Vocabulary::Ssf);
+            })
+            .await;
+        for rp in ["aaaa", "bbbb"] {
+            house.logs_in("u1", rp).await;
+        }
+        house.happens("u1", 900, Change::Enable).await;
+        house.happens("u1", 800, DELETE).await;
+        house.happens("u1", 950, Change::PasswordChange).await;
+        house.deliver().await;
+        assert_eq!(old.heard(), ["u1 password-change"]);
+        assert_eq!(new.heard(), ["u1 session-revoked", "u1 credential-change", "u1 session-revoked"]);
+    }
+}
+
 #[tokio::test]
 async fn what_arrives_is_the_contract_to_the_letter() {
     let house = House::new().await;
