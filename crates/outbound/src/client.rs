@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use std::time::Duration;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 const USER_AGENT: &str = concat!("highwater/", env!("CARGO_PKG_VERSION"));
 
@@ -46,7 +46,13 @@ impl Client {
     /// A client for addresses that the operator configured (identity providers, nodes, queues): they may be private.
     /// Never hand it an address that an outsider chose.
     pub fn for_operator_addresses(manners: &Manners) -> Result<Self, CannotBuild> {
-        Self::built(manners, Reach::Everywhere, |builder| builder)
+        Self::for_one_operator_address(manners, &Papers::default())
+    }
+
+    /// As [`for_operator_addresses`](Self::for_operator_addresses), for one that is shown a certificate or is trusted by
+    /// one of its own.
+    pub fn for_one_operator_address(manners: &Manners, papers: &Papers) -> Result<Self, CannotBuild> {
+        Self::built(manners, Reach::Everywhere, |builder| papers.given(builder))
     }
 
     /// A client for addresses that outsiders chose (webhooks): a name is looked up, what it leads to is checked, and
@@ -99,6 +105,13 @@ impl Client {
     /// A POST with a JSON body.
     pub fn post_json<B: Serialize + ?Sized>(&self, url: &Url, body: &B) -> Request {
         self.request(url, self.http.post(url.clone()).json(body))
+    }
+
+    /// A POST of a form (`application/x-www-form-urlencoded`): names and values, in that order.
+    pub fn post_form(&self, url: &Url, fields: &[(&str, &str)]) -> Request {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.post(url, body.into()).header(header::CONTENT_TYPE, FORM)
     }
 
     /// A POST of a body as it is. An empty one says so (`Content-Length: 0`).
@@ -325,6 +338,16 @@ mod tests {
         let lengths: Vec<_> = requests[0].headers.get_all("content-length").iter().collect();
         assert_eq!(lengths, ["0"]);
         assert!(requests[0].headers.get("content-type").is_none() && requests[0].body.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_form_is_written_so_that_every_value_arrives() {
+        let (server, url) = server(ResponseTemplate::new(200)).await;
+        let fields = [("token", "a+b/c="), ("odd", "ä & ö")];
+        client(&Manners::default()).post_form(&url, &fields).send().await.expect("an answer");
+        let request = &server.received_requests().await.expect("recorded")[0];
+        assert_eq!(request.headers["content-type"], "application/x-www-form-urlencoded");
+        assert_eq!(request.body, b"token=a%2Bb%2Fc%3D&odd=%C3%A4+%26+%C3%B6");
     }
 
     #[tokio::test]
