@@ -4,17 +4,21 @@
 //! * `rs256`, `es256`, `eddsa`: as fast as they go, with two limits: the signatures alone, and the posts alone.
 //! * `…_half`: at half that rate, the time from the commit to the receiver; `…_half_from_event`: from the moment the event
 //!   was due, which has the ledger's transaction in it.
+//! * `--large`: one healthy relying party, alone and beside a dead one that a million deliveries are pending for.
 
 use crate::home::Home;
 use crate::pin::Cores;
 use crate::process::{self, Server};
 use crate::report::{Measured, Report, rounded};
-use crate::serve::{Delivered, Told};
+use crate::serve::{Backlog, Delivered, Healthy, Told};
 use crate::{Engine, Options};
 use anyhow::Result;
+use serde::de::DeserializeOwned;
 
 /// How many relying parties there are.
 const RPS: &str = "8";
+
+const DELIVERIES: &str = "deliveries/s";
 
 /// An algorithm, and the names of its figures.
 struct Algorithm {
@@ -60,24 +64,37 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
     let mut results = Vec::new();
     for engine in options.engines() {
         for algorithm in &ALGORITHMS {
-            results.extend(figures(algorithm, engine, deliver(&cores, engine, algorithm.name, options)?));
+            let delivered = work(&cores, engine, "deliver", RPS, algorithm.name, options)?;
+            results.extend(figures(algorithm, engine, delivered));
+        }
+        if options.large {
+            let backlog = work(&cores, engine, "deliver-beside-backlog", "1", "EdDSA", options)?;
+            results.extend(beside_backlog(engine, backlog));
         }
     }
     Ok(Report { bench: "deliver", results })
 }
 
-fn deliver(cores: &Cores, engine: Engine, algorithm: &str, options: &Options) -> Result<Delivered> {
+/// Starts so many receivers and lets them be told, on a fresh store.
+fn work<D: DeserializeOwned>(
+    cores: &Cores,
+    engine: Engine,
+    job: &str,
+    hooks: &str,
+    algorithm: &str,
+    options: &Options,
+) -> Result<D> {
     let home = Home::make(engine, cores)?;
-    let receivers = Server::beside_the_load(cores, &["receive", "--hooks", RPS])?;
+    let receivers = Server::beside_the_load(cores, &["receive", "--hooks", hooks])?;
     let (store, seconds) = (home.url(), options.seconds.to_string());
     let work = ["--receivers", receivers.place(), "--algorithm", algorithm, "--seconds", &seconds];
-    let delivered = process::job(cores, &[&["deliver", "--store", &store], &work[..]].concat())?;
+    let done = process::job(cores, &[&[job, "--store", &store], &work[..]].concat())?;
     receivers.end()?;
-    Ok(delivered)
+    Ok(done)
 }
 
-fn figures(algorithm: &Algorithm, engine: Engine, delivered: Delivered) -> [Measured; 5] {
-    let figure = |name, unit, told: Told| Measured {
+fn figure(name: &'static str, engine: Engine, unit: &'static str, told: Told) -> Measured {
+    Measured {
         name,
         engine: Some(engine.name()),
         rate: rounded(told.rate()),
@@ -85,15 +102,49 @@ fn figures(algorithm: &Algorithm, engine: Engine, delivered: Delivered) -> [Meas
         cpu_us: Some(rounded(told.cpu_each())),
         items: Some(told.items.into()),
         ..Measured::default()
-    };
-    let deliveries = |name, told| figure(name, "deliveries/s", told);
+    }
+}
+
+fn figures(algorithm: &Algorithm, engine: Engine, delivered: Delivered) -> [Measured; 5] {
+    let deliveries = |name, told| figure(name, engine, DELIVERIES, told);
     let at_half = |name, latency| Measured { latency, ..deliveries(name, delivered.half) };
     let full = deliveries(algorithm.full, delivered.full).against(delivered.signing.rate());
     [
         Measured { rss_mib: Some(rounded(delivered.rss_mib)), ..full },
         at_half(algorithm.half, delivered.from_commit),
         at_half(algorithm.half_from_event, delivered.from_event),
-        figure(algorithm.signing, "signatures/s", delivered.signing),
-        figure(algorithm.posting, "posts/s", delivered.posting),
+        figure(algorithm.signing, engine, "signatures/s", delivered.signing),
+        figure(algorithm.posting, engine, "posts/s", delivered.posting),
+    ]
+}
+
+/// One healthy relying party: alone, and beside the dead one. Its limit there is what it had alone.
+fn beside_backlog(engine: Engine, backlog: Backlog) -> [Measured; 7] {
+    let Backlog { alone, filling, beside } = backlog;
+    let full = |name, it: Healthy| Measured {
+        rss_mib: Some(rounded(it.rss_mib)),
+        ..figure(name, engine, DELIVERIES, it.full)
+    };
+    let steady = |name, it: Healthy| Measured {
+        latency: it.from_commit,
+        ..figure(name, engine, DELIVERIES, it.steady)
+    };
+    let claims = |name, it: Healthy| Measured {
+        name,
+        engine: Some(engine.name()),
+        rate: rounded(it.claim_rate()),
+        unit: "claims/s",
+        items: Some(it.claim_count),
+        latency: it.claims,
+        ..Measured::default()
+    };
+    [
+        full("healthy_alone", alone),
+        steady("healthy_alone_steady", alone),
+        claims("claims_alone", alone),
+        figure("backlog_of_1m", engine, "events/s", filling),
+        full("healthy_beside_1m", beside).against(alone.full.rate()),
+        steady("healthy_beside_1m_steady", beside),
+        claims("claims_beside_1m", beside),
     ]
 }

@@ -10,7 +10,7 @@ mod receive;
 mod telemetry;
 
 pub(crate) use bare::BODY;
-pub(crate) use deliver::{Delivered, Told};
+pub(crate) use deliver::{Backlog, Delivered, Healthy, Told};
 pub(crate) use house::{MASTER_SECRET, NODE};
 pub(crate) use job::Done;
 pub(crate) use operation::Operation;
@@ -69,6 +69,14 @@ pub(crate) enum Serve {
         #[command(flatten)]
         work: deliver::Work,
     },
+    /// The same with a million deliveries pending for a relying party that is dead, and ends.
+    DeliverBesideBacklog {
+        /// The store's URL.
+        #[arg(long)]
+        store: String,
+        #[command(flatten)]
+        work: deliver::Work,
+    },
     /// Relying parties that check what they get.
     Receive {
         /// How many.
@@ -108,6 +116,9 @@ impl Serve {
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
             Self::Deliver { store, work } => Box::pin(deliver::run(&store, &work)).await?.print(),
+            Self::DeliverBesideBacklog { store, work } => {
+                Box::pin(deliver::beside_backlog(&store, &work)).await?.print()
+            }
             Self::Receive { hooks } => receive::serve(hooks).await,
             Self::Operation { operation, times } => Box::pin(operation.repeat(times)).await,
             Self::DrainQueue { queue } => ingest::drain(&queue).await,

@@ -1,5 +1,6 @@
 //! Account events through the ledger to relying parties, as fast as they go and at half that rate, and the limits.
 
+mod backlog;
 mod crowd;
 mod limits;
 mod load;
@@ -11,6 +12,9 @@ use super::receive::Receipt;
 use super::telemetry;
 use crate::latency::{Latencies, Percentiles};
 use crate::usage::Usage;
+pub(super) use backlog::beside_backlog;
+pub(crate) use backlog::{Backlog, Healthy};
+
 use anyhow::{Result, ensure};
 use clap::Args;
 use crowd::{Crowd, Plan};

@@ -1,6 +1,6 @@
 //! The house as `highwater serve` composes it, as far as the benches need it.
 
-use super::telemetry;
+use super::telemetry::Recording;
 use account::IdpId;
 use anyhow::Result;
 use axum::Router;
@@ -38,6 +38,8 @@ pub(super) struct House {
     /// What operators may.
     pub(super) admin: Router,
     pub(super) life: Lifecycle,
+    /// What it says of itself.
+    pub(super) recording: Recording,
 }
 
 impl House {
@@ -71,16 +73,18 @@ struct Ground {
     root: RootKey,
     tombstones: Tombstones,
     life: Lifecycle,
+    recording: Recording,
 }
 
 impl Ground {
     fn open(store: &str) -> Result<Self> {
         let life = Lifecycle::new();
-        life.spawn("metrics", telemetry::install()?(life.stopping()));
+        let recording = Recording::install()?;
+        life.spawn("metrics", recording.clone().tidy(life.stopping()));
         let store = Store::open(&Settings::at(store), Clock::system())?;
         let root = RootKey::generate();
         let tombstones = Tombstones::new(&root, Duration::ZERO);
-        Ok(Self { store, root, tombstones, life })
+        Ok(Self { store, root, tombstones, life, recording })
     }
 
     /// Brings the tables up to date and starts the workers.
@@ -100,7 +104,7 @@ impl Ground {
                 life.spawn(worker.name, (worker.run)(life.stopping()));
             }
         }
-        Ok(House { ledger, public, admin, life: life.clone() })
+        Ok(House { ledger, public, admin, life: life.clone(), recording: self.recording.clone() })
     }
 }
 

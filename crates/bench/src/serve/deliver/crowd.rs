@@ -30,6 +30,9 @@ pub(super) struct Plan<'a> {
     pub(super) algorithm: &'a str,
 }
 
+/// A port where nobody listens: the discard service's, which nobody runs any more.
+const NOBODY: &str = "http://127.0.0.1:9/";
+
 /// Everybody.
 pub(super) struct Crowd {
     accounts: Vec<AccountId>,
@@ -40,13 +43,9 @@ impl Crowd {
     /// Registers the relying parties and lets everybody log in.
     pub(super) async fn gather(house: &House, plan: &Plan<'_>) -> Result<Self> {
         for (number, hook) in plan.hooks.iter().enumerate() {
-            register(
-                &house.admin,
-                &rp(number),
-                &format!("http://{hook}/hook/{}", rp(number)),
-                plan.algorithm,
-            )
-            .await?;
+            let webhook = format!("http://{hook}/hook/{}", rp(number));
+            let config = json!({ "webhook": webhook, "allow_private": true, "algorithm": plan.algorithm });
+            register(&house.admin, &rp(number), &config).await?;
         }
         let idp = IdpId::new(IDP)?;
         let account = |number| Ok(AccountId::new(idp.clone(), Subject::new(&data::uid(number))?));
@@ -76,6 +75,27 @@ impl Crowd {
         numbers.map(|number| self.event(number, change_time(number), Change::PasswordChange)).collect()
     }
 
+    /// Registers a relying party that is told of every account, and is not there.
+    pub(super) async fn add_dead(house: &House) -> Result<()> {
+        let config = json!({ "webhook": NOBODY, "allow_private": true, "resource_server": true });
+        register(&house.admin, "dead", &config).await
+    }
+
+    /// Password changes of accounts that have logged in nowhere, each another.
+    pub(super) fn changes_of_strangers(numbers: Range<u64>) -> Result<Vec<Received>> {
+        let idp = IdpId::new(IDP)?;
+        let account = |number| Ok(AccountId::new(idp.clone(), Subject::new(&data::uid(ACCOUNTS + number))?));
+        let received = |number| {
+            let event = AccountEvent {
+                account: account(number)?,
+                at: Some(Millis::new(change_time(number))),
+                change: Change::PasswordChange,
+            };
+            Ok(Received { source: SourceId::new("strangers"), message_id: number.to_string(), event })
+        };
+        numbers.map(received).collect()
+    }
+
     fn event(&self, number: u64, at: i64, change: Change) -> Received {
         let accounts = u64::try_from(self.accounts.len()).unwrap_or(u64::MAX);
         let account = self.accounts[usize::try_from(number % accounts).unwrap_or_default()].clone();
@@ -94,8 +114,7 @@ fn rp(number: usize) -> String {
     format!("{number:016x}")
 }
 
-async fn register(admin: &Router, client_id: &str, webhook: &str, algorithm: &str) -> Result<()> {
-    let config = json!({ "webhook": webhook, "allow_private": true, "algorithm": algorithm });
+async fn register(admin: &Router, client_id: &str, config: &Value) -> Result<()> {
     let body = json!({ "client_id": client_id, "config": config }).to_string();
     let request = Request::post("/rps").header("content-type", "application/json").body(Body::from(body))?;
     let response = admin.clone().oneshot(request).await?;
