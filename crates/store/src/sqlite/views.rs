@@ -9,43 +9,51 @@ use crate::StoreError;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// No view grows older than this while it is read from: what another program writes to the file is seen too.
 const OLDEST: Duration = Duration::from_millis(50);
 
-/// The log goes back into the file when it has grown to so many pages.
-const CHECKPOINT_PAGES: i32 = 4_000;
+/// The log goes back into the file when it has grown to so many pages …
+const LONGEST_LOG: u32 = 4_000;
+/// … or, once nothing is written, to so many: each page that is read is looked for in the log first.
+const LONG_LOG: u32 = 256;
 
-/// Ends all views with each commit of this connection, and takes the log back into the file now and then. Views that
-/// are open would keep SQLite from beginning the log anew: all of them are ended before it is taken back, and after.
+/// Ends all views with each commit of this connection, and takes the log back into the file now and then.
 pub(super) fn end_at_commits(views: &Arc<Views>, connection: &mut Connection) -> rusqlite::Result<()> {
     let views = Arc::clone(views);
-    connection.wal_hook(Some(move |log: &mut Wal, pages| {
-        if pages < CHECKPOINT_PAGES {
+    connection.wal_hook(Some(move |log: &mut Wal, pages: i32| {
+        views.log_pages.store(pages.unsigned_abs(), Ordering::Relaxed);
+        if views.log_pages() < LONGEST_LOG {
             views.expire();
-            return Ok(());
+        } else {
+            views.ended_around(|| log.checkpoint());
         }
-        views.end();
-        // What is committed stays committed: an error here is met again, and told, by who next reads or writes.
-        drop(log.checkpoint());
-        views.end();
         Ok(())
     }))
 }
 
+/// Takes the log back into the file.
+pub(super) fn take_log_back(views: &Views, connection: &Connection) {
+    views.ended_around(|| connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())));
+}
+
 /// All readers that may hold a view of one file.
 #[derive(Default)]
-pub(super) struct Views(Mutex<Vec<Weak<Reader>>>);
+pub(super) struct Views {
+    readers: Mutex<Vec<Weak<Reader>>>,
+    /// How long the log is, after the last commit.
+    log_pages: AtomicU32,
+}
 
 impl Views {
     /// A reader whose view ends with the next commit.
     pub(super) fn reader(&self, connection: Connection) -> Arc<Reader> {
         let held = Mutex::new(Held { connection, since: None });
         let reader = Arc::new(Reader { is_stale: AtomicBool::new(false), held });
-        self.0.lock().push(Arc::downgrade(&reader));
+        self.readers.lock().push(Arc::downgrade(&reader));
         reader
     }
 
@@ -60,8 +68,27 @@ impl Views {
         self.each(|reader| reader.held.lock().end());
     }
 
+    /// Whether it is worth while to take the log back when nothing is written.
+    pub(super) fn is_log_long(&self) -> bool {
+        self.log_pages() >= LONG_LOG
+    }
+
+    fn log_pages(&self) -> u32 {
+        self.log_pages.load(Ordering::Relaxed)
+    }
+
+    /// Does this with all views ended before, so that the whole log is taken back, and after, so that nobody reads from
+    /// the log any more and it begins anew. What is committed stays committed: an error here is met again, and told, by
+    /// who next reads or writes.
+    fn ended_around(&self, take_log_back: impl FnOnce() -> rusqlite::Result<()>) {
+        self.end();
+        drop(take_log_back());
+        self.end();
+        self.log_pages.store(0, Ordering::Relaxed);
+    }
+
     fn each(&self, act: impl Fn(&Reader)) {
-        self.0.lock().retain(|reader| reader.upgrade().inspect(|reader| act(reader)).is_some());
+        self.readers.lock().retain(|reader| reader.upgrade().inspect(|reader| act(reader)).is_some());
     }
 }
 

@@ -2,7 +2,7 @@
 //! commit, which is one fsync for them all.
 
 use super::owner::Owner;
-use super::views::Views;
+use super::views::{self, Views};
 use super::{execute, run_caught};
 use crate::{Operation, StoreError};
 use rusqlite::Connection;
@@ -16,6 +16,9 @@ const QUEUE: usize = 4096;
 const LARGEST_GROUP: usize = 512;
 /// … or after this long, so that the first caller does not wait for the last.
 const LONGEST_GROUP: Duration = Duration::from_millis(8);
+
+/// After this long without a job there is time for the log.
+const QUIET: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     /// Closed first when dropped.
@@ -93,7 +96,9 @@ impl<O: Operation> Queued for Job<O> {
 /// it anew.
 fn write_until_closed(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Queued>>, views: &Views) {
     let work = std::panic::AssertUnwindSafe(move || {
-        while let Some(first) = jobs.blocking_recv() {
+        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let timer = timer.expect("a runtime with nothing but a timer needs nothing of the system");
+        while let Some(first) = next_job(&connection, &mut jobs, views, &timer) {
             write_group(&mut connection, first, &mut jobs);
         }
         // Leaves a tidy file behind; what it cannot do now, the next start does.
@@ -106,6 +111,23 @@ fn write_until_closed(mut connection: Connection, mut jobs: mpsc::Receiver<Box<d
         );
         std::process::abort();
     }
+}
+
+/// Waits for the next one. A long log is taken back meanwhile, once there has been nothing to do for a while.
+fn next_job(
+    connection: &Connection,
+    jobs: &mut mpsc::Receiver<Box<dyn Queued>>,
+    views: &Views,
+    timer: &tokio::runtime::Runtime,
+) -> Option<Box<dyn Queued>> {
+    if views.is_log_long() {
+        let soon = timer.block_on(async { tokio::time::timeout(QUIET, jobs.recv()).await });
+        if let Ok(job) = soon {
+            return job;
+        }
+        views::take_log_back(views, connection);
+    }
+    jobs.blocking_recv()
 }
 
 fn write_group(

@@ -25,7 +25,7 @@ fn file(test: &TestStore) -> PathBuf {
 }
 
 /// Reads on some threads of their own for as long as `meanwhile` takes.
-async fn while_read(store: &Store, read: impl Fn(i64) + Sync, meanwhile: impl Future<Output = ()>) {
+fn while_read(store: &Store, read: impl Fn(i64) + Sync, meanwhile: impl Future<Output = ()>) {
     let over = AtomicBool::new(false);
     let handle = tokio::runtime::Handle::current();
     let on_and_on = || {
@@ -60,8 +60,7 @@ async fn what_was_answered_for_is_read_on_every_thread() {
             let value = test.store.run(Increment("one")).await.expect("written");
             answered.store(value, Ordering::SeqCst);
         }
-    })
-    .await;
+    });
     assert!(!stale.into_inner(), "a thread read what was so before a commit that had been answered for");
 }
 
@@ -69,17 +68,22 @@ async fn what_was_answered_for_is_read_on_every_thread() {
 async fn the_log_is_taken_back_into_the_file_while_views_are_open() {
     let test = sqlite(&[MIGRATIONS]).await;
     while_read(&test.store, drop, async {
-        for _ in 0..WRITTEN / AT_ONCE {
-            let write = steps(|tx| {
-                let body = vec![7_u8; AT_ONCE];
-                async move { tx.execute(&INSERT_BODY, &[body.as_slice().into()]).await.map(drop) }.boxed()
-            });
-            test.store.run(write).await.expect("written");
-        }
-    })
-    .await;
+        write(&test.store, WRITTEN).await;
+    });
     let log = length(&file(&test).with_extension("db-wal"));
     assert!(log < LARGEST_LOG, "the log has grown to {log} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_is_taken_back_when_nothing_is_written_whoever_reads() {
+    let test = sqlite(&[MIGRATIONS]).await;
+    write(&test.store, 2 * AT_ONCE).await;
+    let path = file(&test);
+    assert!(length(&path) < AT_ONCE as u64, "what was written is in the log");
+    while_read(&test.store, drop, async {
+        let taken_back = async || length(&path) > AT_ONCE as u64;
+        testkit::wait_until("the log is taken back", Duration::from_secs(20), taken_back).await;
+    });
 }
 
 #[tokio::test]
@@ -108,6 +112,16 @@ async fn a_failed_read_leaves_a_reader_that_reads_on() {
     assert!(matches!(missing, Err(StoreError::Statement { .. })), "{missing:?}");
     test.store.run(Increment("one")).await.expect("written");
     assert_eq!(counter(&test.store), 1);
+}
+
+async fn write(store: &Store, bytes: usize) {
+    for _ in 0..bytes / AT_ONCE {
+        let write = steps(|tx| {
+            let body = vec![7_u8; AT_ONCE];
+            async move { tx.execute(&INSERT_BODY, &[body.as_slice().into()]).await.map(drop) }.boxed()
+        });
+        store.run(write).await.expect("written");
+    }
 }
 
 fn length(path: &Path) -> u64 {
