@@ -69,7 +69,7 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
         }
         if options.large {
             let backlog = work(&cores, engine, "deliver-beside-backlog", "1", "EdDSA", options)?;
-            results.extend(beside_backlog(engine, backlog));
+            results.extend(beside_backlog(engine, &backlog));
         }
     }
     Ok(Report { bench: "deliver", results })
@@ -119,17 +119,17 @@ fn figures(algorithm: &Algorithm, engine: Engine, delivered: Delivered) -> [Meas
 }
 
 /// One healthy relying party: alone, and beside the dead one. Its limit there is what it had alone.
-fn beside_backlog(engine: Engine, backlog: Backlog) -> [Measured; 7] {
-    let Backlog { alone, filling, beside } = backlog;
-    let full = |name, it: Healthy| Measured {
+fn beside_backlog(engine: Engine, backlog: &Backlog) -> [Measured; 7] {
+    let Backlog { alone, filling, beside } = *backlog;
+    let full = |name, it: &Healthy| Measured {
         rss_mib: Some(rounded(it.rss_mib)),
         ..figure(name, engine, DELIVERIES, it.full)
     };
-    let steady = |name, it: Healthy| Measured {
+    let steady = |name, it: &Healthy| Measured {
         latency: it.from_commit,
         ..figure(name, engine, DELIVERIES, it.steady)
     };
-    let claims = |name, it: Healthy| Measured {
+    let claims = |name, it: &Healthy| Measured {
         name,
         engine: Some(engine.name()),
         rate: rounded(it.claim_rate()),
@@ -139,12 +139,12 @@ fn beside_backlog(engine: Engine, backlog: Backlog) -> [Measured; 7] {
         ..Measured::default()
     };
     [
-        full("healthy_alone", alone),
-        steady("healthy_alone_steady", alone),
-        claims("claims_alone", alone),
+        full("healthy_alone", &alone),
+        steady("healthy_alone_steady", &alone),
+        claims("claims_alone", &alone),
         figure("backlog_of_1m", engine, "events/s", filling),
-        full("healthy_beside_1m", beside).against(alone.full.rate()),
-        steady("healthy_beside_1m_steady", beside),
-        claims("claims_beside_1m", beside),
+        full("healthy_beside_1m", &beside).against(alone.full.rate()),
+        steady("healthy_beside_1m_steady", &beside),
+        claims("claims_beside_1m", &beside),
     ]
 }

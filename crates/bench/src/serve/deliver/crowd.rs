@@ -84,7 +84,8 @@ impl Crowd {
     /// Password changes of accounts that have logged in nowhere, each another.
     pub(super) fn changes_of_strangers(numbers: Range<u64>) -> Result<Vec<Received>> {
         let idp = IdpId::new(IDP)?;
-        let account = |number| Ok(AccountId::new(idp.clone(), Subject::new(&data::uid(ACCOUNTS + number))?));
+        let account =
+            |number| anyhow::Ok(AccountId::new(idp.clone(), Subject::new(&data::uid(ACCOUNTS + number))?));
         let received = |number| {
             let event = AccountEvent {
                 account: account(number)?,
