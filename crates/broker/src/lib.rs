@@ -67,7 +67,7 @@ pub use rp::{
 };
 pub use schedule::RetryPolicy;
 pub use settings::{InvalidSettings, Settings};
-pub use signer::{CannotSign, KeyView, Signer, TokenType};
+pub use signer::{CannotSign, Haste, KeyView, Signer, TokenType};
 pub use token_bucket::TokenBucket;
 pub use trial::{FreshTrialKey, InvalidTrial, Trial, TrialKeys, unknown_subject};
 pub use verdict::{Reply, Verdict, judge};

@@ -2,7 +2,9 @@
 
 use crate::SigningAlgorithm;
 use crate::settings::InvalidSettings;
-use crate::store::signing_keys::{DropOldKeys, FreshKey, KeepKeys, KeyState, ReadKeys, StoredKey, TOPIC};
+use crate::store::signing_keys::{
+    DropOldKeys, FreshKey, KeepKeys, Kept, KeyState, ReadKeys, Rotate, StoredKey, TOPIC,
+};
 use account::Millis;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -15,6 +17,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Store, StoreError};
 use utoipa::ToSchema;
+
+/// A published key is known to every receiver after this: they may hold the set for five minutes, and a node may learn
+/// of a key half a minute late.
+const KNOWN_AFTER: Duration = Duration::from_secs(330);
+
+/// Whether a rotation waits until receivers know the key that is to sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Haste {
+    /// It does.
+    #[default]
+    WhenKnown,
+    /// It does not: the current key is in wrong hands.
+    AtOnce,
+}
 
 /// What a token's header says of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +175,7 @@ impl Signer {
         let missing: Vec<_> =
             SigningAlgorithm::ALL.into_iter().filter(|algorithm| !self.is_complete(*algorithm)).collect();
         for algorithm in &missing {
-            self.keep(*algorithm, false).await?;
+            self.keep(*algorithm, Rotate::No).await?;
         }
         if !missing.is_empty() {
             self.refresh().await?;
@@ -176,11 +192,24 @@ impl Signer {
 
     /// Rotates the stored keys of an algorithm: the next key, which receivers have known since it was made, signs; the
     /// one that signed is published until what it signed has been seen; a fresh one is next.
-    pub async fn rotate(&self, algorithm: SigningAlgorithm) -> Result<bool, StoreError> {
-        let rotated = self.keep(algorithm, true).await?;
+    ///
+    /// A next key that receivers may not have seen yet does not sign: then nothing is done, and the answer is how long it
+    /// takes yet; unless it must be at once.
+    pub async fn rotate(
+        &self,
+        algorithm: SigningAlgorithm,
+        haste: Haste,
+    ) -> Result<Option<Duration>, StoreError> {
+        let rotate = match haste {
+            Haste::WhenKnown => Rotate::After(KNOWN_AFTER),
+            Haste::AtOnce => Rotate::AtOnce,
+        };
+        if let Kept::TooSoon(wait) = self.keep(algorithm, rotate).await? {
+            return Ok(Some(wait));
+        }
         self.refresh().await?;
         self.0.store.signals().send(TOPIC);
-        Ok(rotated)
+        Ok(None)
     }
 
     /// Drops stored keys that retired before `overlap` ago.
@@ -203,7 +232,7 @@ impl Signer {
         self.is_from_file(algorithm) || (ring.current.contains_key(&algorithm) && has_next())
     }
 
-    async fn keep(&self, algorithm: SigningAlgorithm, rotate: bool) -> Result<bool, StoreError> {
+    async fn keep(&self, algorithm: SigningAlgorithm, rotate: Rotate) -> Result<Kept, StoreError> {
         let name = Algorithm::from(algorithm).name();
         // An RSA key takes a while to find.
         let fresh = tokio::task::spawn_blocking(move || [fresh_key(algorithm), fresh_key(algorithm)])

@@ -10,6 +10,7 @@ mod describing;
 mod failing;
 mod invariant;
 mod isolation;
+mod latency;
 mod listening;
 mod measuring;
 mod operating;
@@ -109,6 +110,12 @@ impl House {
 
     /// Registers a relying party at a receiver.
     async fn add(&self, name: &str, receiver: &Receiver, change: impl FnOnce(&mut Config, &mut Secrets)) {
+        let (config, secrets) = Self::rp_at(receiver, change);
+        config.check(&secrets).expect("it can be");
+        self.put(name, config, secrets).await;
+    }
+
+    fn rp_at(receiver: &Receiver, change: impl FnOnce(&mut Config, &mut Secrets)) -> (Config, Secrets) {
         let mut config = Config {
             webhook: Some(receiver.url()),
             allow_private: true,
@@ -118,7 +125,11 @@ impl House {
         };
         let mut secrets = Secrets::default();
         change(&mut config, &mut secrets);
-        config.check(&secrets).expect("it can be");
+        (config, secrets)
+    }
+
+    /// Keeps a relying party, whether it can be or not.
+    async fn put(&self, name: &str, config: Config, secrets: Secrets) {
         let now = self.clock.now();
         let rp = RelyingParty {
             client_id: client(name),

@@ -331,6 +331,10 @@ pub(crate) enum KeysCommand {
 pub(crate) enum TokenCommand {
     /// Make a token; it is shown this once and kept as a hash only.
     #[command(after_help = "Example: highwater token create console --listener admin --days 90")]
+        /// Also when receivers may not know the next key yet: they then refuse its tokens for minutes. For a current
+        /// key that is in wrong hands.
+        #[arg(long)]
+        at_once: bool,
     Create {
         /// What to call it.
         name: String,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::token::tests::{account, delivery, issuers};
-use crate::{ClientId, Config, EventType, Secrets, Signer, SigningAlgorithm, Status};
+use crate::{ClientId, Config, EventType, Haste, Secrets, Signer, SigningAlgorithm, Status};
 use aws_lc_rs::signature::{ED25519, KeyPair, UnparsedPublicKey};
 use jose::Compact;
 use keys::RootKey;
@@ -121,7 +121,7 @@ async fn every_attempt_says_the_same() {
     let rp = rp(Format::Push, Secrets::default());
     let (first, second) = (made(&rp, &signer), made(&rp, &signer));
     assert_eq!(first.body, second.body, "Ed25519 signs the same bytes alike");
-    signer.rotate(SigningAlgorithm::EdDsa).await.expect("the store answers");
+    signer.rotate(SigningAlgorithm::EdDsa, Haste::AtOnce).await.expect("the store answers");
     let third = made(&rp, &signer);
     let payload = |body: &Bytes| {
         let token = std::str::from_utf8(body).expect("ASCII").to_owned();

@@ -2,7 +2,7 @@
 
 use super::given;
 use crate::capability::Inner;
-use crate::{KeyView, SigningAlgorithm};
+use crate::{Haste, KeyView, SigningAlgorithm};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -23,6 +23,9 @@ pub(super) fn routes(inner: Arc<Inner>) -> OpenApiRouter {
 struct Rotation {
     /// `RS256`, `ES256` or `EdDSA`.
     algorithm: SigningAlgorithm,
+    /// Also when receivers may not know the next key yet, whose tokens they then refuse for minutes.
+    #[serde(default)]
+    at_once: bool,
 }
 
 /// The signing keys, by what they do now
@@ -37,18 +40,26 @@ async fn list_keys(State(inner): State<Arc<Inner>>) -> Result<Json<Vec<KeyView>>
 #[utoipa::path(post, path = "/keys/rotate", tag = "keys", request_body = Rotation,
     responses(
         (status = 200, description = "The keys as they are now", body = Vec<KeyView>),
-        (status = 409, description = "They come from a file", body = Problem),
+        (status = 409, description = "They come from a file, or receivers may not know the next key yet", body = Problem),
         (status = 503, body = Problem),
     ))]
 async fn rotate_keys(
     State(inner): State<Arc<Inner>>,
     body: Result<Json<Rotation>, JsonRejection>,
 ) -> Result<Json<Vec<KeyView>>, Problem> {
-    let Rotation { algorithm } = given(body)?;
+    let Rotation { algorithm, at_once } = given(body)?;
     if inner.signer.is_from_file(algorithm) {
         let why = "the keys of that algorithm come from a file; put the new key into the file's place";
         return Err(Problem::conflict(why));
     }
-    inner.signer.rotate(algorithm).await?;
+    let haste = if at_once { Haste::AtOnce } else { Haste::WhenKnown };
+    if let Some(wait) = inner.signer.rotate(algorithm, haste).await? {
+        let why = format!(
+            "the next key was published moments ago, and receivers hold the keys for some minutes; try again in {} s, \
+             or say `at_once`",
+            wait.as_secs() + 1
+        );
+        return Err(Problem::conflict(why));
+    }
     Ok(Json(inner.signer.keys()))
 }

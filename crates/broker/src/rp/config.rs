@@ -2,6 +2,7 @@ use super::Secrets;
 use crate::{EventType, RetryPolicy};
 use account::{IdpId, Millis};
 use jose::Algorithm;
+use outbound::Reach;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -226,6 +227,9 @@ impl Config {
                 no("has credentials in it; give them as `authorization`")
             }
             _ if url.fragment().is_some() => no("has a fragment, which is never sent"),
+            _ if !self.allow_private && Reach::Public.refuses_literal(&url) => {
+                no("is an address of no public network; private ones must be allowed")
+            }
             "https" if url.has_host() => Ok(()),
             "http" if self.allow_private && url.has_host() => Ok(()),
             "http" => no("is plain http; that is for private addresses, which must be allowed"),
@@ -254,6 +258,9 @@ mod tests {
             "rp.example",
             "https://u:p@rp.example/",
             "https://a/#b",
+            "https://127.0.0.1/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://2852039166/",
         ] {
             assert!(with(odd).is_err(), "{odd}");
         }

@@ -34,9 +34,19 @@ async fn a_rotated_key_was_published_before_it_signs_and_stays_published_after()
         signer.ensure().await.expect("the store answers");
         let before = sign(&signer, SigningAlgorithm::EdDsa);
         let (first, next) = (verified(&signer, &before), view(&signer, "EdDSA", "next"));
-        assert!(signer.rotate(SigningAlgorithm::EdDsa).await.expect("the store answers"));
+        let rotate =
+            async |haste| signer.rotate(SigningAlgorithm::EdDsa, haste).await.expect("the store answers");
+        test.clock.advance(Duration::from_secs(1));
+        assert_eq!(rotate(Haste::WhenKnown).await, None);
         assert_eq!(verified(&signer, &sign(&signer, SigningAlgorithm::EdDsa)), next, "it was announced");
         assert_eq!(verified(&signer, &before), first, "what was signed before still verifies");
+        test.clock.advance(Duration::from_secs(30));
+        assert_eq!(
+            rotate(Haste::WhenKnown).await,
+            Some(Duration::from_mins(5)),
+            "nobody knows the next one yet"
+        );
+        assert_eq!(verified(&signer, &sign(&signer, SigningAlgorithm::EdDsa)), next, "nothing was done");
         test.clock.advance(Duration::from_hours(1));
         signer.drop_retired(Duration::from_mins(59)).await.expect("the store answers");
         signer.refresh().await.expect("the store answers");

@@ -2,6 +2,7 @@
 
 use account::Millis;
 use keys::Cipher;
+use std::time::Duration;
 use store::{Operation, StoreError, Tx};
 use zeroize::Zeroizing;
 
@@ -105,51 +106,82 @@ pub(crate) struct FreshKey {
     pub(crate) private_jwk: Zeroizing<String>,
 }
 
-/// Keeps what is missing of an algorithm: a current and a next key. With `rotate` the next one becomes current, the
+/// What became of keeping keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Everything was there.
+    AsItWas,
+    /// Something is another now.
+    Changed,
+    /// Receivers may not know the next key yet; they will after so long.
+    TooSoon(Duration),
+}
+
+/// How keys are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotate {
+    /// Not at all: only what is missing is made.
+    No,
+    /// When the next key has been published for so long.
+    After(Duration),
+    /// Whether receivers know the next key or not.
+    AtOnce,
+}
+
+/// Keeps what is missing of an algorithm: a current and a next key. When it rotates, the next one becomes current, the
 /// current one retires, and a fresh one is next.
 pub(crate) struct KeepKeys {
     pub(crate) cipher: Cipher,
     pub(crate) algorithm: &'static str,
     pub(crate) fresh: [FreshKey; 2],
-    pub(crate) rotate: bool,
+    pub(crate) rotate: Rotate,
     pub(crate) now: Millis,
 }
 
 impl Operation for KeepKeys {
     const NAME: &'static str = "broker.keep_keys";
-    /// Whether anything changed.
-    type Output = bool;
+    type Output = Kept;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Kept, StoreError> {
         tx.query(&ONE_AT_A_TIME, &[], |_| Ok(())).await?;
         let there = all(tx, &self.cipher).await?;
         let find = |state| there.iter().find(|it| it.algorithm == self.algorithm && it.state == state);
         let (current, next) = (find(KeyState::Current), find(KeyState::Next));
         let mut fresh = self.fresh.iter();
-        let mut changed = false;
-        if self.rotate
+        let mut kept = Kept::AsItWas;
+        if self.rotate != Rotate::No
             && let (Some(current), Some(next)) = (current, next)
         {
+            if let Some(wait) = self.wait(current, next) {
+                return Ok(Kept::TooSoon(wait));
+            }
             self.set(tx, &current.kid, KeyState::Retired).await?;
             self.set(tx, &next.kid, KeyState::Current).await?;
             if let Some(fresh) = fresh.next() {
                 self.add(tx, fresh, KeyState::Next).await?;
             }
-            return Ok(true);
+            return Ok(Kept::Changed);
         }
         for (missing, state) in [(current, KeyState::Current), (next, KeyState::Next)] {
             if missing.is_none()
                 && let Some(fresh) = fresh.next()
             {
                 self.add(tx, fresh, state).await?;
-                changed = true;
+                kept = Kept::Changed;
             }
         }
-        Ok(changed)
+        Ok(kept)
     }
 }
 
 impl KeepKeys {
+    /// How long the next key must be published yet. One that is as old as the current one has been all along.
+    fn wait(&self, current: &StoredKey, next: &StoredKey) -> Option<Duration> {
+        let Rotate::After(published) = self.rotate else { return None };
+        let known_at = next.created_at.plus(published);
+        (next.created_at > current.created_at && known_at > self.now).then(|| known_at.since(self.now))
+    }
+
     async fn add(&self, tx: &mut Tx<'_>, key: &FreshKey, state: KeyState) -> Result<(), StoreError> {
         let sealed = self.cipher.seal(&key.kid, key.private_jwk.as_bytes());
         let row = [

@@ -269,6 +269,7 @@ async fn the_keys_are_published_and_rotated() {
     assert!(published.headers["cache-control"].to_str().expect("ASCII").contains("max-age=300"));
     assert_eq!(published.json()["keys"].as_array().expect("keys").len(), 6);
     assert!(!published.body.contains("\"d\""), "no private half");
+    house.clock.advance(Duration::from_secs(1));
     let rotated = house.ask("POST /keys/rotate", Some(json!({ "algorithm": "ES256" }))).await.json();
     let states: Vec<_> = rotated
         .as_array()
@@ -281,6 +282,11 @@ async fn the_keys_are_published_and_rotated() {
     for state in ["next", "current", "retired"] {
         assert!(states.iter().any(|it| it == state), "{states:?}");
     }
+    let soon = house.ask("POST /keys/rotate", Some(json!({ "algorithm": "ES256" }))).await.problem();
+    assert!(soon.starts_with("409 the next key was published moments ago"), "{soon}");
+    let at_once =
+        house.ask("POST /keys/rotate", Some(json!({ "algorithm": "ES256", "at_once": true }))).await;
+    assert_eq!(at_once.status, StatusCode::OK);
     assert!(
         house
             .ask("POST /keys/rotate", Some(json!({ "algorithm": "HS256" })))

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use work::Lifecycle;
@@ -34,6 +35,7 @@ pub(super) struct Got {
     pub(super) method: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    pub(super) at: Instant,
 }
 
 impl Got {
@@ -142,7 +144,12 @@ impl Drop for Receiver {
 async fn take(State(state): State<Arc<Inside>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("the body is whole").to_bytes().to_vec();
-    state.got.lock().push(Got { method: head.method.to_string(), headers: head.headers, body });
+    state.got.lock().push(Got {
+        method: head.method.to_string(),
+        headers: head.headers,
+        body,
+        at: Instant::now(),
+    });
     let next = state.next.lock().pop_front();
     let answer = next.unwrap_or_else(|| state.always.lock().clone());
     let status = |code| StatusCode::from_u16(code).expect("a status");

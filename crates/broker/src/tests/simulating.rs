@@ -116,7 +116,8 @@ async fn what_is_answered_is_told_without_what_was_sent() {
 async fn private_addresses_are_reached_only_when_they_may_be() {
     let receiver = Receiver::start().await;
     let port = receiver.url();
-    let https = port.replace("http://", "https://");
+    // An address that is written out is refused before anything is simulated.
+    let https = port.replace("http://127.0.0.1", "https://localhost");
     let guarded = Config { webhook: Some(https), allow_private: false, ..config(&receiver) };
     let told =
         simulate(&trial(guarded, Secrets::default()), &of(Simulated::One(EventType::DeleteUser))).await;

@@ -19,8 +19,8 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(command: KeysCommand, admin: &Admin) -> Result<Shown> {
     match command {
         KeysCommand::List => Ok(shown(admin.get("/keys").await?)),
-        KeysCommand::Rotate { algorithm } => {
-            let body = json!({ "algorithm": word(&algorithm) });
+        KeysCommand::Rotate { algorithm, at_once } => {
+            let body = json!({ "algorithm": word(&algorithm), "at_once": at_once });
             Ok(shown(admin.ask(Method::POST, "/keys/rotate", Some(&body)).await?))
         }
     }
