@@ -75,6 +75,9 @@ impl Settings {
         if let Some(socket) = &mut self.listen.admin_socket {
             *socket = folder.join(&*socket);
         }
+        for idp in &mut self.idp {
+            idp.settle_paths(folder);
+        }
         if let Some(broker) = &mut self.broker {
             broker.settle_paths(folder);
         }

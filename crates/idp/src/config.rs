@@ -1,7 +1,12 @@
+mod introspection;
+
+pub use introspection::{ClientAuthMethod, IntrospectionConfig, Protocol};
+
 use account::IdpId;
 use jose::Jwk;
-use outbound::Url;
+use outbound::{Manners, Url};
 use serde::Deserialize;
+use std::path::Path;
 use std::time::Duration;
 
 /// An identity provider as the operator configures it.
@@ -53,6 +58,9 @@ pub struct IdpConfig {
     /// A forward proxy on the way to it: a URL without credentials. The environment is not looked at.
     #[serde(default)]
     pub proxy_url: Option<String>,
+    /// How it looks into tokens for us.
+    #[serde(default)]
+    pub introspection: IntrospectionConfig,
 }
 
 /// Which tokens that are no JWT an identity provider is asked about. What is not asked about is refused at once.
@@ -103,6 +111,16 @@ pub enum ConfigError {
         /// Which field.
         field: &'static str,
     },
+    /// Something is wrong with how tokens are introspected.
+    #[error("identity provider {idp}: introspection.{field} {what}")]
+    Introspection {
+        /// Whose configuration.
+        idp: IdpId,
+        /// Which field.
+        field: &'static str,
+        /// What is the matter.
+        what: String,
+    },
     /// Two identity providers cannot be told apart.
     #[error("{what} {value:?} belongs to two identity providers")]
     Ambiguous {
@@ -139,7 +157,13 @@ impl IdpConfig {
             max_in_flight: sixty_four(),
             set_audience: None,
             proxy_url: None,
+            introspection: IntrospectionConfig::default(),
         }
+    }
+
+    /// Takes files that are named without a folder, or with a part of the way, to be in `folder` or beneath it.
+    pub fn settle_paths(&mut self, folder: &Path) {
+        self.introspection.settle_paths(folder);
     }
 
     /// The configured keys.
@@ -152,6 +176,15 @@ impl IdpConfig {
         self.endpoint("verify")
     }
 
+    /// Where tokens are introspected, if they can be.
+    pub(crate) fn introspection_endpoint(&self) -> Result<Option<Url>, ConfigError> {
+        match (&self.introspection.url, self.introspection.protocol) {
+            (Some(url), _) => self.url("introspection.url", url).map(Some),
+            (None, Protocol::Fxa) => self.endpoint("introspect"),
+            (None, Protocol::Rfc7662) => Ok(None),
+        }
+    }
+
     /// Where keys are fetched from, if they are.
     pub(crate) fn jwks_endpoint(&self) -> Result<Option<Url>, ConfigError> {
         match &self.jwks_url {
@@ -161,8 +194,15 @@ impl IdpConfig {
         }
     }
 
-    pub(crate) fn proxy(&self) -> Result<Option<Url>, ConfigError> {
+    fn proxy(&self) -> Result<Option<Url>, ConfigError> {
         self.proxy_url.as_deref().map(|url| self.url("proxy_url", url)).transpose()
+    }
+
+    /// How patient we are with it, and how much of its answers we take.
+    pub(crate) fn manners(&self, max_answer: usize) -> Result<Manners, ConfigError> {
+        let deadline = self.request_timeout;
+        let connect_timeout = deadline.min(Manners::default().connect_timeout);
+        Ok(Manners { connect_timeout, deadline, max_answer, proxy: self.proxy()? })
     }
 
     fn endpoint(&self, name: &str) -> Result<Option<Url>, ConfigError> {
@@ -196,6 +236,9 @@ impl IdpConfig {
         }
         if self.request_timeout.is_zero() {
             return Err(ConfigError::Zero { idp: idp(), field: "request_timeout_seconds" });
+        }
+        if let Some(flaw) = self.introspection.flaw() {
+            return Err(ConfigError::flaw(&self.id, flaw));
         }
         let asks = self.server_url.is_some() && self.opaque_tokens != OpaqueTokens::Refuse;
         if self.configured_keys().is_empty() && self.jwks_endpoint()?.is_none() && !asks {

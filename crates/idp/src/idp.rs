@@ -1,7 +1,9 @@
 use crate::ask::{Asking, RETRY_AFTER};
 use crate::fetch::{FetchError, Keys, Pace};
-use crate::{AskError, ConfigError, IdpConfig, KeySet, OpaqueTokens, Told};
-use account::IdpId;
+use crate::introspector::{IntrospectionState, Introspector};
+use crate::issuers::Issuers;
+use crate::{AskError, ConfigError, IdpConfig, Inactive, Introspected, KeySet, Lane, OpaqueTokens, Told};
+use account::{IdpId, Millis};
 use arc_swap::Guard;
 use jose::{Compact, Header, Thumbprint};
 use outbound::{Client, Manners};
@@ -14,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Idp {
     id: IdpId,
-    issuers: Box<[Box<str>]>,
+    issuers: Issuers,
     account_domain: Box<str>,
     set_audience: Option<Box<str>>,
     allow_missing_expiry: bool,
@@ -22,6 +24,7 @@ pub struct Idp {
     keys: Keys,
     keys_refresh: Duration,
     asking: Option<Asking>,
+    introspector: Option<Introspector>,
 }
 
 /// Why a signature is not accepted.
@@ -53,7 +56,7 @@ impl Idp {
         config.check()?;
         Ok(Self {
             id: config.id.clone(),
-            issuers: config.issuers.iter().map(|issuer| Box::from(normal(issuer))).collect(),
+            issuers: Issuers::new(&config.issuers),
             account_domain: Box::from(config.account_domain.as_str()),
             set_audience: config.set_audience.as_deref().map(Box::from),
             allow_missing_expiry: config.allow_missing_expiry,
@@ -61,6 +64,7 @@ impl Idp {
             keys: keys(config)?,
             keys_refresh: config.keys_refresh,
             asking: asking(config)?,
+            introspector: Introspector::configured(config)?,
         })
     }
 
@@ -71,12 +75,12 @@ impl Idp {
 
     /// Whether this `iss` is one of its names. Compared byte by byte, but for one trailing slash.
     pub fn goes_by(&self, issuer: &str) -> bool {
-        self.issuers.iter().any(|known| **known == *normal(issuer))
+        self.issuers.hold(issuer)
     }
 
     /// Its names, without trailing slashes.
     pub fn issuers(&self) -> impl Iterator<Item = &str> {
-        self.issuers.iter().map(AsRef::as_ref)
+        self.issuers.iter()
     }
 
     /// The domain of its accounts, as in `uid@domain`.
@@ -145,6 +149,29 @@ impl Idp {
         }
     }
 
+    /// Asks it to look into a token (RFC 7662), in the lane that the token belongs to. It is not asked when it wants to be
+    /// left alone, when it fails and is spared, or when the lane has used up its questions; then, as after any other
+    /// trouble, the answer is [`Introspected::Unavailable`] and says when to try again.
+    ///
+    /// For those that [`Idp::can_introspect`]; others can tell nothing, which is a refusal. `now` is when the caller's
+    /// request or tick began.
+    pub async fn introspect(&self, token: &str, lane: Lane<'_>, now: Millis) -> Introspected {
+        match &self.introspector {
+            Some(introspector) => introspector.introspect(token, lane, now).await,
+            None => Introspected::Inactive(Inactive::NotAsked),
+        }
+    }
+
+    /// Whether it can be asked to look into tokens.
+    pub fn can_introspect(&self) -> bool {
+        self.introspector.is_some()
+    }
+
+    /// How things stand with asking it to look into tokens, for health and metrics. `None` if it cannot be asked.
+    pub fn introspection_state(&self, now: Millis) -> Option<IntrospectionState> {
+        self.introspector.as_ref().map(|introspector| introspector.state(now))
+    }
+
     /// Fetches its keys now, where it has any to fetch, for somebody who wants to know whether that works; says how
     /// many are known then.
     ///
@@ -194,12 +221,5 @@ fn asking(config: &IdpConfig) -> Result<Option<Asking>, ConfigError> {
 }
 
 fn client(config: &IdpConfig, max_answer: usize) -> Result<Client, ConfigError> {
-    let deadline = config.request_timeout;
-    let connect_timeout = deadline.min(Manners::default().connect_timeout);
-    let manners = Manners { connect_timeout, deadline, max_answer, proxy: config.proxy()? };
-    Ok(Client::for_operator_addresses(&manners)?)
-}
-
-fn normal(issuer: &str) -> &str {
-    issuer.strip_suffix('/').unwrap_or(issuer)
+    Ok(Client::for_operator_addresses(&config.manners(max_answer)?)?)
 }

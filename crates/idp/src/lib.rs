@@ -9,18 +9,31 @@
 //! names an unknown key makes them be fetched again, by one request for all who wait and not more often than
 //! configured.
 //!
+//! It is asked to look into a token by [`Idp::introspect`], with manners: a budget of questions a minute that is divided
+//! between known tokens, unknown ones and those who ask ([`Lane`]), a breaker, and an ear for `Retry-After`.
+//!
 //! Trouble on the way to the identity provider is never the token's fault: it is told apart from a refusal by its
-//! type ([`SignatureError::Unavailable`], [`AskError::Unavailable`]), so that it can become a 503 and never a 401.
+//! type ([`SignatureError::Unavailable`], [`AskError::Unavailable`], [`Introspected::Unavailable`]), so that it can become a 503 and never a 401.
 
 mod ask;
+mod client_auth;
 mod config;
 mod fetch;
 mod idp;
+mod introspection;
+mod introspector;
+mod issuers;
 mod key_set;
 mod registry;
+mod secret;
+mod upstream;
 
 pub use ask::{AskError, Told};
-pub use config::{ConfigError, IdpConfig, OpaqueTokens};
+pub use config::{ClientAuthMethod, ConfigError, IdpConfig, IntrospectionConfig, OpaqueTokens, Protocol};
 pub use idp::{Idp, SignatureError};
+pub use introspection::{Inactive, Introspected, Introspection, Trouble};
+pub use introspector::IntrospectionState;
 pub use key_set::KeySet;
 pub use registry::Idps;
+pub use secret::Secret;
+pub use upstream::Lane;

@@ -26,4 +26,4 @@ pub use http::{HeaderMap, StatusCode, header};
 pub use papers::Papers;
 pub use reach::Reach;
 pub use token_bucket::{Rate, TokenBucket};
-pub use url::Url;
+pub use url::{Url, form_urlencoded};

@@ -47,6 +47,12 @@ impl TokenBucket {
         taken
     }
 
+    /// Takes up to `at_most` tokens, the part of one that is left included.
+    pub fn drain(&mut self, at_most: u32, now: Millis) {
+        self.fill(now);
+        self.level = self.level.saturating_sub(self.parts(at_most));
+    }
+
     /// Gives back tokens that were taken and not used.
     pub fn give_back(&mut self, unused: u32) {
         self.level = (self.level + self.parts(unused)).min(self.capacity());
@@ -125,6 +131,10 @@ mod tests {
         assert_eq!(bucket.wait_for(2, at(100)), Some(Duration::from_millis(400)));
         assert!(bucket.level(at(249)) < 1.0);
         assert!((bucket.level(at(375)) - 1.5).abs() < f64::EPSILON);
+        bucket.drain(1, at(375));
+        assert!((bucket.level(at(375)) - 0.5).abs() < f64::EPSILON);
+        bucket.drain(1, at(375));
+        assert!(bucket.level(at(375)) < f64::EPSILON);
         assert_eq!(TokenBucket::new(Rate::per_minute(0), 0, at(0)).wait_for(1, at(0)), None);
     }
 

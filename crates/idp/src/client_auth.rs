@@ -1,0 +1,162 @@
+//! Proving to an identity provider who asks.
+
+use crate::{ClientAuthMethod, ConfigError, IdpConfig};
+use account::Millis;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jose::SigningKey;
+use outbound::header::{self, HeaderValue};
+use outbound::{Client, Papers, Request, Url, form_urlencoded};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// A signed proof is good for so many seconds: long enough for a slow connection, too short to be worth stealing.
+const ASSERTION_SECONDS: i64 = 60;
+
+/// How we prove who asks, with all it takes.
+pub(crate) enum ClientAuth {
+    None,
+    /// The whole `Authorization`.
+    Basic(HeaderValue),
+    Post {
+        client_id: String,
+        client_secret: Zeroizing<String>,
+    },
+    Assertion(Assertion),
+    /// The certificate proves it; the form says whom (RFC 8705 section 2).
+    Tls {
+        client_id: String,
+    },
+}
+
+/// What is signed to prove who asks (RFC 7523 section 3).
+pub(crate) struct Assertion {
+    client_id: String,
+    audience: String,
+    key: SigningKey,
+}
+
+impl ClientAuth {
+    /// As configured. Reads the file of the private key.
+    pub(crate) fn new(config: &IdpConfig) -> Result<Self, ConfigError> {
+        let own = &config.introspection;
+        let client_id = own.client_id.clone().unwrap_or_default();
+        let secret = own.client_secret.as_ref().map_or("", |secret| secret.reveal());
+        Ok(match own.client_auth {
+            ClientAuthMethod::None => Self::None,
+            ClientAuthMethod::Basic => Self::Basic(basic(&client_id, secret)),
+            ClientAuthMethod::Post => {
+                Self::Post { client_id, client_secret: Zeroizing::new(secret.to_owned()) }
+            }
+            ClientAuthMethod::PrivateKeyJwt => Self::Assertion(Assertion {
+                client_id,
+                audience: own.assertion_audience.clone().unwrap_or_else(|| config.issuers[0].clone()),
+                key: signing_key(config)?,
+            }),
+            ClientAuthMethod::Tls => Self::Tls { client_id },
+        })
+    }
+
+    /// A form with its proof.
+    pub(crate) fn post_form(
+        &self,
+        client: &Client,
+        url: &Url,
+        fields: &[(&str, &str)],
+        now: Millis,
+    ) -> Request {
+        let proven = |proof: &[(&str, &str)]| client.post_form(url, &[fields, proof].concat());
+        match self {
+            Self::None => proven(&[]),
+            Self::Basic(authorization) => proven(&[]).header(header::AUTHORIZATION, authorization.clone()),
+            Self::Post { client_id, client_secret } => {
+                proven(&[("client_id", client_id), ("client_secret", client_secret)])
+            }
+            Self::Assertion(assertion) => proven(&[
+                ("client_id", &assertion.client_id),
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion", &assertion.signed(now)),
+            ]),
+            Self::Tls { client_id } => proven(&[("client_id", client_id)]),
+        }
+    }
+}
+
+impl Assertion {
+    /// A new one each time: the other side may take each only once.
+    fn signed(&self, now: Millis) -> String {
+        #[derive(Serialize)]
+        struct Claims<'a> {
+            iss: &'a str,
+            sub: &'a str,
+            aud: &'a str,
+            jti: String,
+            iat: i64,
+            exp: i64,
+        }
+        let Self { client_id, audience, key } = self;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the system gives random bytes");
+        let (jti, iat, exp) = (hex::encode(random), now.seconds(), now.seconds() + ASSERTION_SECONDS);
+        let claims = Claims { iss: client_id, sub: client_id, aud: audience, jti, iat, exp };
+        key.sign_claims("JWT", &claims).expect("a key that was read signs, and texts and numbers serialize")
+    }
+}
+
+/// The certificates of the connection, as configured. Reads their files.
+pub(crate) fn papers(config: &IdpConfig) -> Result<Papers, ConfigError> {
+    let own = &config.introspection;
+    let mut papers = Papers::default();
+    if let Some(path) = &own.certificate_authorities {
+        let field = "certificate_authorities";
+        let pem = read(config, field, path)?;
+        papers = papers.believing(&pem).map_err(|error| wrong(config, field, path, &error))?;
+    }
+    if let Some(path) = &own.client_certificate {
+        let field = "client_certificate";
+        let pem = read(config, field, path)?;
+        papers = papers.showing(&pem).map_err(|error| wrong(config, field, path, &error))?;
+    }
+    Ok(papers)
+}
+
+/// Id and secret are encoded before they are joined, so that a colon in one does not end it (RFC 6749 section 2.3.1).
+fn basic(client_id: &str, secret: &str) -> HeaderValue {
+    let encoded =
+        |text: &str| Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+    let joined = Zeroizing::new(format!("{}:{}", *encoded(client_id), *encoded(secret)));
+    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*joined)));
+    let mut value = HeaderValue::from_str(&text).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+fn signing_key(config: &IdpConfig) -> Result<SigningKey, ConfigError> {
+    const FIELD: &str = "client_key";
+    let path = config.introspection.client_key.as_deref().unwrap_or(Path::new(""));
+    let json = read(config, FIELD, path)?;
+    SigningKey::from_private_jwk(json.as_bytes()).map_err(|error| wrong(config, FIELD, path, &error))
+}
+
+fn read(config: &IdpConfig, field: &'static str, path: &Path) -> Result<Zeroizing<String>, ConfigError> {
+    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| wrong(config, field, path, &error))
+}
+
+fn wrong(config: &IdpConfig, field: &'static str, path: &Path, error: &dyn fmt::Display) -> ConfigError {
+    let what = format!("{}: {error}", path.display());
+    ConfigError::Introspection { idp: config.id.clone(), field, what }
+}
+
+impl fmt::Debug for ClientAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Basic(_) => "Basic",
+            Self::Post { .. } => "Post",
+            Self::Assertion(_) => "Assertion",
+            Self::Tls { .. } => "Tls",
+        })
+    }
+}

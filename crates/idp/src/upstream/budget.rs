@@ -1,0 +1,200 @@
+use super::Lane;
+use super::callers::Callers;
+use account::Millis;
+use outbound::{Rate, TokenBucket};
+use std::time::Duration;
+
+/// What an identity provider can be asked, and for whom it is kept. Pure; the time is passed in.
+///
+/// One bucket bounds all questions. Half of it is kept for known tokens, a quarter for unknown ones; the rest, and what
+/// one lane leaves of it by and by, is for whoever comes. Of the questions about unknown tokens each caller has a fair
+/// share.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    all: TokenBucket,
+    /// What of `all` is kept for each lane: never more than there is.
+    known: TokenBucket,
+    unknown: TokenBucket,
+    callers: Callers,
+}
+
+/// Levels are told as fractions; none is nearer to a whole one than this.
+const ONE: f64 = 1.0 - 1e-9;
+
+/// How many questions each lane could ask at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Left {
+    pub(crate) known: f64,
+    pub(crate) unknown: f64,
+}
+
+impl Budget {
+    /// A full one.
+    pub(crate) fn new(per_minute: u32, burst: u32, now: Millis) -> Self {
+        let bucket = |part| TokenBucket::new(Rate::per_minute(per_minute / part), burst / part, now);
+        Self {
+            all: bucket(1),
+            known: bucket(2),
+            unknown: bucket(4),
+            callers: Callers::new(Rate::per_minute(per_minute), burst, now),
+        }
+    }
+
+    /// Takes leave for one question.
+    ///
+    /// # Errors
+    /// How long until there may be one.
+    pub(crate) fn take(&mut self, lane: Lane<'_>, now: Millis) -> Result<(), Duration> {
+        if let Lane::Unknown { caller } = lane {
+            let wait = self.callers.wait(caller, now);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+        }
+        if self.level(lane, now) < ONE {
+            return Err(self.wait(lane, now));
+        }
+        self.all.take(1, now);
+        // The part of one too: else what is kept could be more than there is.
+        self.kept(lane).drain(1, now);
+        if let Lane::Unknown { caller } = lane {
+            self.callers.charge(caller, now);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn left(&mut self, now: Millis) -> Left {
+        let (known, unknown) = (Lane::Known, Lane::Unknown { caller: "" });
+        Left { known: self.level(known, now), unknown: self.level(unknown, now) }
+    }
+
+    /// All there is but what is kept for the other lane.
+    fn level(&mut self, lane: Lane<'_>, now: Millis) -> f64 {
+        let kept = match lane {
+            Lane::Known => self.unknown.level(now),
+            Lane::Unknown { .. } => self.known.level(now),
+        };
+        (self.all.level(now) - kept).max(0.0)
+    }
+
+    /// The other lane's part may have to be filled first; with no part of one's own, that is all one can wait for.
+    fn wait(&mut self, lane: Lane<'_>, now: Millis) -> Duration {
+        const LONG: Duration = Duration::from_mins(1);
+        let own = self.kept(lane).wait_for(1, now).unwrap_or(LONG);
+        own.max(self.all.wait_for(1, now).unwrap_or(LONG))
+    }
+
+    fn kept(&mut self, lane: Lane<'_>) -> &mut TokenBucket {
+        match lane {
+            Lane::Known => &mut self.known,
+            Lane::Unknown { .. } => &mut self.unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn at(ms: i64) -> Millis {
+        Millis::new(ms)
+    }
+
+    fn unknown(caller: &str) -> Lane<'_> {
+        Lane::Unknown { caller }
+    }
+
+    fn budget() -> Budget {
+        Budget::new(240, 40, at(0))
+    }
+
+    fn taken(budget: &mut Budget, lane: Lane<'_>, now: Millis) -> usize {
+        (0..100).filter(|_| budget.take(lane, now).is_ok()).count()
+    }
+
+    #[test]
+    fn garbage_leaves_what_is_kept_for_known_tokens() {
+        let mut budget = budget();
+        assert_eq!(taken(&mut budget, unknown("flood"), at(0)), 20);
+        assert_eq!(taken(&mut budget, Lane::Known, at(0)), 20);
+        assert_eq!(taken(&mut budget, unknown("flood"), at(0)), 0);
+    }
+
+    #[test]
+    fn known_tokens_leave_what_is_kept_for_new_ones() {
+        let mut budget = budget();
+        assert_eq!(taken(&mut budget, Lane::Known, at(0)), 30);
+        assert_eq!(taken(&mut budget, unknown("a"), at(0)), 10);
+    }
+
+    #[test]
+    fn a_lane_that_is_alone_gets_the_whole_rate() {
+        for lane in [Lane::Known, unknown("a")] {
+            let mut budget = budget();
+            let count =
+                (0..10 * MINUTE).step_by(10).map(|ms| taken(&mut budget, lane, at(ms))).sum::<usize>();
+            assert!((2_390..=2_440).contains(&count), "{lane:?}: {count}");
+        }
+    }
+
+    #[test]
+    fn in_a_flood_of_both_lanes_each_gets_what_is_kept_for_it() {
+        let mut budget = budget();
+        let (mut known, mut new) = (0, 0);
+        for ms in (0..10 * MINUTE).step_by(10) {
+            new += taken(&mut budget, unknown("flood"), at(ms));
+            known += taken(&mut budget, Lane::Known, at(ms));
+        }
+        assert!(known >= 1_190 && new >= 590 && known + new <= 2_440, "{known} and {new}");
+    }
+
+    #[test]
+    fn one_callers_flood_leaves_the_others_their_share() {
+        let mut budget = budget();
+        let mut modest = 0;
+        for second in 0..600 {
+            for ms in (0..1_000).step_by(50) {
+                taken(&mut budget, unknown("flood"), at(second * 1_000 + ms));
+            }
+            modest += usize::from(budget.take(unknown("modest"), at(second * 1_000 + 990)).is_ok());
+        }
+        assert!(modest >= 590, "{modest} of 600");
+    }
+
+    #[test]
+    fn whoever_must_wait_is_told_how_long() {
+        let mut budget = budget();
+        taken(&mut budget, Lane::Known, at(0));
+        let wait = budget.take(Lane::Known, at(0)).expect_err("used up");
+        assert_eq!(wait, Duration::from_millis(500));
+        assert!(budget.take(Lane::Known, at(0).plus(wait)).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_of_time_has_more_questions_than_allowed_and_what_is_kept_is_there(
+            per_minute in 1_u32..1_000, burst in 1_u32..100,
+            steps in prop::collection::vec((0_i64..3_000, 0_usize..4), 1..200)
+        ) {
+            let mut budget = Budget::new(per_minute, burst, at(0));
+            let (mut now, mut count) = (0, 0_u64);
+            for (elapsed, who) in steps {
+                now += elapsed;
+                let lane = [Lane::Known, unknown("a"), unknown("b"), unknown("c")][who];
+                let kept = budget.kept(lane).level(at(now));
+                let may_by_share = match lane {
+                    Lane::Known => true,
+                    Lane::Unknown { caller } => budget.callers.wait(caller, at(now)).is_zero(),
+                };
+                let outcome = budget.take(lane, at(now));
+                prop_assert!(outcome.is_ok() || kept < ONE || !may_by_share);
+                count += u64::from(outcome.is_ok());
+            }
+            let most = u64::from(burst) + now.unsigned_abs() * u64::from(per_minute) / 60_000;
+            prop_assert!(count <= most, "{count} of {most}");
+        }
+    }
+}
