@@ -7,9 +7,9 @@ mod tokens;
 use super::named;
 use crate::capability::Inner;
 use crate::store::change::{By, ChangeRp, Changed};
-use crate::store::list::ReadFailing;
+use crate::store::list::{Backlog, ReadBacklog, ReadFailing};
 use crate::store::registry::{KeptRp, ListRps, Origin, TOPIC};
-use crate::{ClientId, Config, RelyingParty, Status, worker};
+use crate::{ClientId, Config, RelyingParty, Settings, Status, worker};
 use account::Millis;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -48,6 +48,9 @@ struct RpView {
     /// Since when it has done nothing but fail; absent while it takes what it gets.
     #[schema(value_type = Option<i64>)]
     failing_since: Option<Millis>,
+    /// What is pending for it; told when relying parties are listed or shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<PendingView>,
     /// What may be shown of it.
     config: Config,
     /// Which secrets there are.
@@ -58,6 +61,41 @@ struct RpView {
     /// When it last changed.
     #[schema(value_type = i64)]
     updated_at: Millis,
+}
+
+/// What is pending for a relying party.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+struct PendingView {
+    /// How many deliveries.
+    deliveries: i64,
+    /// When the oldest of them was made, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    oldest_at: Option<Millis>,
+    /// While it is paused: how many are held at most and how old they get; deletions are held without a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound: Option<BoundView>,
+}
+
+/// How much is held for a relying party that is paused.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+struct BoundView {
+    /// At most so many deliveries, the latest.
+    deliveries: u32,
+    /// For so many days.
+    days: u32,
+}
+
+impl PendingView {
+    fn of(rp: &RelyingParty, backlog: &[Backlog], settings: &Settings) -> Self {
+        let own = backlog.iter().find(|it| it.client_id == rp.client_id);
+        let bound = BoundView { deliveries: settings.paused_rows, days: settings.paused_days };
+        Self {
+            deliveries: own.map_or(0, |it| it.count),
+            oldest_at: own.map(|it| it.oldest_at),
+            bound: (rp.status == Status::Paused).then_some(bound),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -87,7 +125,18 @@ impl RpView {
             client_certificate: secrets.client_certificate.is_some(),
             webhook: secrets.webhook.len(),
         };
-        Self { client_id, status, status_at, origin, failing_since, config, secrets, created_at, updated_at }
+        Self {
+            client_id,
+            status,
+            status_at,
+            origin,
+            failing_since,
+            pending: None,
+            config,
+            secrets,
+            created_at,
+            updated_at,
+        }
     }
 }
 
@@ -103,7 +152,12 @@ fn unknown(client_id: &ClientId) -> Problem {
 async fn list_rps(State(inner): State<Arc<Inner>>) -> Result<Json<Vec<RpView>>, Problem> {
     let failing = inner.store.scan(ReadFailing).await?;
     let rps = inner.store.scan(ListRps(inner.snapshots.cipher.clone())).await?;
-    Ok(Json(rps.into_iter().map(|kept| RpView::new(kept, &failing)).collect()))
+    let backlog = inner.store.scan(ReadBacklog).await?;
+    let view = |kept: KeptRp| {
+        let pending = Some(PendingView::of(&kept.rp, &backlog, &inner.settings));
+        RpView { pending, ..RpView::new(kept, &failing) }
+    };
+    Ok(Json(rps.into_iter().map(view).collect()))
 }
 
 /// Show a relying party

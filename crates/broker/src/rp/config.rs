@@ -227,7 +227,7 @@ impl Config {
                 no("has credentials in it; give them as `authorization`")
             }
             _ if url.fragment().is_some() => no("has a fragment, which is never sent"),
-            _ if !self.allow_private && Reach::Public.refuses_literal(&url) => {
+            "https" if !self.allow_private && Reach::Public.refuses_literal(&url) => {
                 no("is an address of no public network; private ones must be allowed")
             }
             "https" if url.has_host() => Ok(()),

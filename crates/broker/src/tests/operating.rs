@@ -96,6 +96,10 @@ async fn a_paused_relying_party_is_told_in_order_when_it_is_resumed() {
         house.happens("u1", 901, Change::Disable).await;
         house.deliver().await;
         assert!(receiver.got().is_empty());
+        let shown = house.ask("GET /rps/aaaa", None).await.json();
+        let bound = json!({ "deliveries": 1_000_000, "days": 30 });
+        let pending = json!({ "deliveries": 2, "oldest_at": house.clock.now(), "bound": bound });
+        assert_eq!(shown["pending"], pending);
         assert!(house.ask("POST /rps/aaaa/enable", None).await.problem().starts_with("409 "));
         assert_eq!(house.ask("POST /rps/aaaa/resume", None).await.json()["status"], "enabled");
         house.deliver().await;
@@ -138,6 +142,34 @@ async fn a_paused_one_is_held_so_many_and_the_oldest_go_first() {
             ["u0 pending", "u1 discarded", "u2 discarded", "u3 discarded", "u4 pending", "u5 pending"]
         );
         assert_eq!(house.deliveries().await[1].reason.as_deref(), Some("too many held while paused"));
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_is_kept_so_long_and_a_receipt_for_good() {
+    for test in engines(TABLES).await {
+        let kept = Settings { attempts_days: 10, deliveries_days: 20, ..settings() };
+        let house = House::over_with(test, kept).await;
+        let receiver = Receiver::start().await;
+        receiver.answers_next([Answer::Status(404)]);
+        house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+        house.happens("u1", 900, Change::Delete { reason: None }).await;
+        house.deliver().await;
+        house.clock.advance(Duration::from_secs(20));
+        house.deliver().await;
+        let attempts = async || {
+            let shown = house.ask("GET /deliveries/1", None).await.json();
+            shown["attempts"].as_array().map(Vec::len)
+        };
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            while sweep(Arc::clone(house.inner())).await == work::Tick::More {}
+            seen.push(attempts().await);
+            house.clock.advance(Duration::from_hours(11 * 24));
+        }
+        assert_eq!(seen, [Some(2), Some(0), None], "attempts go first, then the delivery");
+        let receipts = house.ask("GET /accounts/main/u1/deletion-receipts", None).await.json();
+        assert_eq!(receipts[0]["state"], "delivered");
     }
 }
 
