@@ -2,9 +2,11 @@
 
 mod deliveries;
 mod rp;
+mod trial;
 
 pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
+pub(crate) use trial::{ListenOptions as RpListenOptions, SimulateOptions, TrialOptions, VerifyOptions};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -82,6 +84,11 @@ pub(crate) enum Command {
     /// What relying parties were told, are being told, and could not be told.
     #[command(subcommand)]
     Deliveries(DeliveriesCommand),
+    /// Send a receiver, once, what a relying party would get: simulated events, signed with the house's keys.
+    #[command(
+        after_help = "Example: highwater simulate 5882386c6d801776 http://localhost:8080/events vpn,relay_premium\n         highwater simulate 5882386c6d801776 --event any"
+    )]
+    Simulate(SimulateOptions),
     /// The keys that sign what relying parties are told.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -103,6 +110,7 @@ impl Command {
             self,
             Self::Rp(_)
                 | Self::Deliveries(_)
+                | Self::Simulate(_)
                 | Self::Keys(_)
                 | Self::Account(AccountCommand::Logins(_) | AccountCommand::Disconnect { .. })
                 | Self::Events(EventsCommand::Receipt(_))
@@ -323,6 +331,10 @@ pub(crate) enum KeysCommand {
         /// Which algorithm.
         #[arg(ignore_case = true)]
         algorithm: AlgorithmName,
+        /// Also when receivers may not know the next key yet: they then refuse its tokens for minutes. For a current
+        /// key that is in wrong hands.
+        #[arg(long)]
+        at_once: bool,
     },
 }
 
@@ -331,10 +343,6 @@ pub(crate) enum KeysCommand {
 pub(crate) enum TokenCommand {
     /// Make a token; it is shown this once and kept as a hash only.
     #[command(after_help = "Example: highwater token create console --listener admin --days 90")]
-        /// Also when receivers may not know the next key yet: they then refuse its tokens for minutes. For a current
-        /// key that is in wrong hands.
-        #[arg(long)]
-        at_once: bool,
     Create {
         /// What to call it.
         name: String,

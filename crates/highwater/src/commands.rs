@@ -9,4 +9,6 @@ pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod node;
 pub(crate) mod rp;
+pub(crate) mod simulate;
 pub(crate) mod token;
+mod trial;

@@ -22,7 +22,7 @@ mod telemetry;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{Cli, Command, Global};
+use cli::{Cli, Command, Global, RpCommand};
 use client::Admin;
 use output::Shown;
 use roles::Roles;
@@ -58,6 +58,13 @@ async fn run(command: Command, global: &Global) -> Result<()> {
         Command::Demo(options) => {
             demo::run(&options, Verbosity::from_flags(global.verbose), global.json).await
         }
+        Command::Simulate(options) if options.trial.stands_alone() => {
+            commands::simulate::alone(&options).await?.print(global.json)
+        }
+        Command::Rp(RpCommand::Verify(options)) if options.trial.stands_alone() => {
+            commands::rp::verify::alone(&options).await?.print(global.json)
+        }
+        Command::Rp(RpCommand::Listen(options)) => commands::rp::listen::run(&options, global).await,
         configured => run_configured(configured, global).await,
     }
 }
@@ -90,6 +97,7 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
         Command::Events(command) => commands::events::run(command, &admin).await,
         Command::Rp(command) => commands::rp::run(command, &admin).await,
         Command::Deliveries(command) => commands::deliveries::run(command, &admin).await,
+        Command::Simulate(options) => commands::simulate::run(&options, &admin).await,
         Command::Keys(command) => commands::keys::run(command, &admin).await,
         Command::Token(command) => commands::token::run(command, &admin).await,
         _ => unreachable!("the others are no requests"),

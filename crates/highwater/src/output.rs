@@ -55,6 +55,14 @@ pub(crate) fn rows(answer: &Value) -> &[Value] {
     answer.as_array().map_or(&[], Vec::as_slice)
 }
 
+/// A row with its event's short name as `event`, for a table: the last part of its URI.
+pub(crate) fn with_event_name(row: &Value) -> Value {
+    let mut row = row.clone();
+    let name = row["event_type"].as_str().and_then(|uri| uri.rsplit('/').next()).map(str::to_owned);
+    row["event"] = name.into();
+    row
+}
+
 /// A column: its heading, and the member of each row it shows; `a.b` is the member `b` of the member `a`.
 pub(crate) type Column = (&'static str, &'static str);
 

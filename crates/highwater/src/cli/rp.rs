@@ -1,3 +1,4 @@
+use super::trial::{ListenOptions, VerifyOptions};
 use broker::EventType;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -83,6 +84,17 @@ pub(crate) enum RpCommand {
         #[arg(long, value_name = "ID")]
         idp: String,
     },
+    /// Put a receiver to the test: what it must take and what it must refuse. What is forged or deletes is about accounts
+    /// that nobody has.
+    #[command(
+        after_help = "Example: highwater rp verify https://relay.example.com/events\n         highwater rp verify http://localhost:8080/events --client-id 5882386c6d801776 --publish 127.0.0.1:9000"
+    )]
+    Verify(VerifyOptions),
+    /// Be a receiver: verify what comes, as a good one should, and print it. Until Ctrl-C.
+    #[command(
+        after_help = "Example: highwater rp listen --client-id 5882386c6d801776\n         highwater rp listen --poll http://127.0.0.1:8000/ssf/poll --token @token --count 1"
+    )]
+    Listen(ListenOptions),
     /// Tokens by which a relying party authorises itself here, for streams and polling.
     #[command(subcommand)]
     Token(RpTokenCommand),

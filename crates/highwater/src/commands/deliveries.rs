@@ -82,7 +82,7 @@ pub(crate) async fn run(command: DeliveriesCommand, admin: &Admin) -> Result<Sho
 
 async fn list(options: &ListOptions, admin: &Admin) -> Result<Shown> {
     let listed = admin.get(&format!("{PATH}?{}", query(options))).await?;
-    let rows: Vec<Value> = output::rows(&listed).iter().map(with_name).collect();
+    let rows: Vec<Value> = output::rows(&listed).iter().map(output::with_event_name).collect();
     let table = output::table(&rows, COLUMNS, "There are no such deliveries.");
     let last = rows.last().filter(|_| i64::try_from(rows.len()) == Ok(options.limit));
     let more = last.map(|last| format!("\n\nThere may be more: --after {}.", last["id"]));
@@ -110,14 +110,6 @@ fn query(options: &ListOptions) -> String {
 
 fn moment(moment: Moment) -> Millis {
     moment.seen_from(Clock::system().now())
-}
-
-/// With the event's short name, for the table.
-fn with_name(row: &Value) -> Value {
-    let mut row = row.clone();
-    let name = row["event_type"].as_str().and_then(|uri| uri.rsplit('/').next()).map(str::to_owned);
-    row["event"] = name.into();
-    row
 }
 
 fn counted(deliveries: usize) -> String {

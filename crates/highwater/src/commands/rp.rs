@@ -1,7 +1,9 @@
-//! `rp add|list|show|update|pause|resume|disable|enable|remove|import|token`.
+//! `rp add|list|show|update|pause|resume|disable|enable|remove|import|verify|listen|token`.
 
 mod import;
-mod said;
+pub(crate) mod listen;
+pub(super) mod said;
+pub(crate) mod verify;
 
 use crate::cli::{RpCommand, RpTokenCommand};
 use crate::client::{Admin, path};
@@ -97,6 +99,8 @@ pub(crate) async fn run(command: RpCommand, admin: &Admin) -> Result<Shown> {
             Ok(Shown::new(json!({ "removed": client_id }), text))
         }
         RpCommand::Import { file, idp } => import::run(&file, &idp, admin).await,
+        RpCommand::Verify(options) => verify::run(&options, admin).await,
+        RpCommand::Listen(_) => unreachable!("a receiver needs no house"),
         RpCommand::Token(command) => token(command, admin).await,
     }
 }

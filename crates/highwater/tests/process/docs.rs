@@ -44,14 +44,19 @@ fn every_command_that_the_handbook_shows_exists() {
         include_str!("../../../../README.md"),
         include_str!("../../../../docs/src/quick-start.md"),
         include_str!("../../../../docs/src/operations.md"),
+        include_str!("../../../../docs/src/guides/broker.md"),
         include_str!("../../../../docs/src/guides/ingest.md"),
         include_str!("../../../../docs/src/guides/tokenserver.md"),
     ];
     for page in pages {
         let blocks = page.split("```sh").skip(1).filter_map(|rest| rest.split("```").next());
         for line in blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("highwater ")) {
-            let words =
-                line.split('#').next().unwrap_or_default().split_whitespace().take_while(|word| *word != "&");
+            let words = line
+                .split('#')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .take_while(|word| !["&", ">"].contains(word));
             let ran = Command::new(env!("CARGO_BIN_EXE_highwater")).args(words).arg("--help").output();
             assert!(ran.expect("it runs").status.success(), "`highwater {line}` is not understood");
         }

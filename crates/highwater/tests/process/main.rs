@@ -11,5 +11,6 @@ mod lives;
 mod mistakes;
 mod queue;
 mod telling;
+mod trials;
 mod two_sources;
 mod world;

@@ -192,7 +192,7 @@ async fn rotated_keys_are_published_before_they_sign_and_after() {
     };
     let (current, next) = (key("current").expect("it signs"), key("next").expect("it is published"));
     assert_eq!(key("retired"), None);
-    house.run(&["keys", "rotate", "RS256"]).done();
+    house.run(&["keys", "rotate", "RS256", "--at-once"]).done();
     assert_eq!((key("retired"), key("current")), (Some(current.clone()), Some(next.clone())));
     let kids = published();
     assert!([current, next].iter().all(|kid| kids.contains(kid)) && kids.len() == 7, "{kids:?}");

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 /// A registration, or a change of one: what is null is as by default again.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(crate) struct Said {
     /// Of what may be shown.
-    pub(super) config: Map<String, Value>,
+    pub(crate) config: Map<String, Value>,
     /// Of what may not.
-    pub(super) secrets: Map<String, Value>,
+    pub(crate) secrets: Map<String, Value>,
 }
 
 impl Said {
@@ -29,7 +29,7 @@ impl Said {
     }
 
     /// Only how it is told.
-    pub(super) fn how_told(how: &HowTold) -> Result<Self> {
+    pub(crate) fn how_told(how: &HowTold) -> Result<Self> {
         Ok(Self { config: manner(how)?, secrets: secrets(how)? })
     }
 
