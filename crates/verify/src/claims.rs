@@ -3,6 +3,7 @@
 use crate::{Derived, Facts, NumericDate, Refusal, Scopes, Source};
 use account::{IdpId, Millis, Subject};
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// RFC 9068 section 2.2, and the ones Mozilla accounts add. What is not named here is not looked at; `aud` is one of
@@ -11,13 +12,14 @@ use std::time::Duration;
 pub(crate) struct Claims {
     sub: Subject,
     pub(crate) iss: Option<String>,
-    client_id: Option<Box<str>>,
+    client_id: Option<Arc<str>>,
     #[serde(default)]
     scope: Scopes,
     exp: Option<NumericDate>,
     nbf: Option<NumericDate>,
     iat: Option<NumericDate>,
     auth_time: Option<NumericDate>,
+    acr: Option<Arc<str>>,
     #[serde(rename = "fxa-generation")]
     generation: Option<i64>,
     #[serde(rename = "fxa-profileChangedAt")]
@@ -63,6 +65,7 @@ impl Claims {
             generation: self.generation,
             profile_changed_at: self.profile_changed_at,
             auth_time: self.auth_time,
+            acr: self.acr,
             issued_at: self.iat,
             learned_at,
             source,
@@ -132,6 +135,7 @@ mod tests {
             json!({"iat": []}),
             json!({"nbf": {}}),
             json!({"auth_time": "now"}),
+            json!({"acr": 2}),
             json!({"scope": 5}),
             json!({"scope": [5]}),
             json!({"client_id": 5}),
@@ -152,7 +156,7 @@ mod tests {
     fn the_claims_become_facts() {
         let json = json!({
             "sub": "u", "iss": "https://idp.example", "aud": ["x"], "client_id": "c", "scope": "a b", "exp": 9, "iat": 2.5,
-            "auth_time": 1, "jti": "j", "fxa-generation": i64::MAX, "fxa-profileChangedAt": 4, "fxa-subscriptions": ""
+            "auth_time": 1, "acr": "AAL2", "jti": "j", "fxa-generation": i64::MAX, "fxa-profileChangedAt": 4, "fxa-subscriptions": ""
         });
         let claims = Claims::read(json.to_string().as_bytes()).expect("good");
         let facts = claims.into_facts(IdpId::new("idp").expect("valid"), Source::Word, Millis::new(7));
@@ -161,6 +165,7 @@ mod tests {
         assert_eq!((facts.client_id.as_deref(), facts.expires_at), (Some("c"), Some(Millis::new(9_000))));
         assert_eq!((facts.generation, facts.profile_changed_at), (Some(i64::MAX), Some(4)));
         assert_eq!(facts.issued_at.map(NumericDate::at), Some(Millis::new(2_500)));
+        assert_eq!(facts.acr.as_deref(), Some("AAL2"));
         assert_eq!((facts.auth_time, facts.learned_at), (Some(NumericDate::whole(1)), Millis::new(7)));
     }
 

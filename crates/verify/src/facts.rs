@@ -12,7 +12,7 @@ pub struct Facts {
     /// The account it acts for, there.
     pub subject: Subject,
     /// The OAuth client it was given to.
-    pub client_id: Option<Box<str>>,
+    pub client_id: Option<Arc<str>>,
     /// What it grants.
     pub scopes: Scopes,
     /// `fxa-generation`: when the account's credentials had last changed, in milliseconds since the epoch.
@@ -21,6 +21,8 @@ pub struct Facts {
     pub profile_changed_at: Option<i64>,
     /// When the user proved who they are.
     pub auth_time: Option<NumericDate>,
+    /// `acr`: how surely they did (OpenID Connect Core section 2, RFC 9470 section 6.2).
+    pub acr: Option<Arc<str>>,
     /// When it was given out.
     pub issued_at: Option<NumericDate>,
     /// When it ends. `None` when the identity provider does not say.
@@ -32,9 +34,6 @@ pub struct Facts {
     /// What the caller made of them.
     pub derived: Derived,
 }
-
-/// About what callers derive takes, in bytes; only a guess.
-const DERIVED: usize = 384;
 
 /// How facts are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +70,14 @@ impl Facts {
         }
     }
 
-    /// About how much memory it takes, in bytes.
+    /// About how much memory it takes, in bytes, without what callers derive and without words shared with other tokens.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + DERIVED
-            + self.subject.as_str().len()
-            + self.client_id.as_ref().map_or(0, |client_id| client_id.len())
-            + self.scopes.bytes()
+        size_of::<Self>() + self.subject.as_str().len()
+    }
+
+    /// Its words that come again with other tokens.
+    pub(crate) fn words(&mut self) -> impl Iterator<Item = &mut Arc<str>> {
+        [Some(&mut self.scopes.0), self.client_id.as_mut(), self.acr.as_mut()].into_iter().flatten()
     }
 }
 
@@ -95,6 +95,7 @@ mod tests {
             generation,
             profile_changed_at: None,
             auth_time: auth_time.map(NumericDate::whole),
+            acr: None,
             issued_at: issued_at.map(NumericDate::whole),
             expires_at: None,
             learned_at: Millis::new(9_500),

@@ -5,8 +5,10 @@
 //! provider allows that.
 //!
 //! What is remembered are facts, never verdicts: that a scope suffices, that an account may act, that a grant lies
-//! above the account's high-water mark is judged by the caller, for every request anew. A fact is not given out past
-//! the token's own end, nor once the key that proved it has been withdrawn.
+//! above the account's high-water mark is judged for every request anew. A fact is not given out past the token's own
+//! end, nor once the key that proved it has been withdrawn, nor once something happened to the account
+//! ([`Verifier::account_changed`]). [`Verifier::check`] takes a [`Freshness`]: how old facts may be, whether stale ones
+//! will do while the identity provider cannot be asked, how long to wait.
 //!
 //! A [`CheckError`] says whose fault it is: [`CheckError::Refused`] is the token's (401), [`CheckError::Unavailable`]
 //! is trouble at the identity provider (503 with `Retry-After`). The second never comes of a token alone.
@@ -35,21 +37,37 @@
 //! # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(example()).expect("it holds");
 //! ```
 
+mod answer;
 mod check_error;
 mod claims;
 mod derived;
+mod errands;
 mod facts;
 mod flights;
+mod freshness;
+mod learning;
+mod lives;
 mod memory;
+mod meters;
 mod numeric_date;
+mod record;
 mod scopes;
 mod settings;
+mod sight;
+mod span;
 mod verifier;
+mod words;
 
+pub use answer::{Answer, How};
 pub use check_error::{CheckError, Refusal};
+#[cfg(test)]
+pub(crate) use claims::Claims;
 pub use derived::Derived;
 pub use facts::{Facts, Source};
+pub use freshness::Freshness;
 pub use numeric_date::NumericDate;
+pub use record::{NoRecords, Record, Records};
 pub use scopes::Scopes;
 pub use settings::Settings;
-pub use verifier::Verifier;
+pub use sight::Sight;
+pub use verifier::{Options, Verifier};

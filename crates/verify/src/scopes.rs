@@ -1,15 +1,16 @@
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
+use std::sync::Arc;
 
 /// The scopes a token grants (RFC 6749 section 3.3): words divided by white space.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Scopes(Box<str>);
+pub struct Scopes(pub(crate) Arc<str>);
 
 impl Scopes {
     /// From the text of a `scope` claim.
     pub fn new(text: &str) -> Self {
-        Self(Box::from(text))
+        Self(Arc::from(text))
     }
 
     /// The scopes one by one.
@@ -29,10 +30,6 @@ impl Scopes {
     pub fn grants(&self, required: &str) -> bool {
         self.iter().any(|granted| covers(granted, required))
     }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl<S: AsRef<str>> FromIterator<S> for Scopes {
@@ -44,7 +41,7 @@ impl<S: AsRef<str>> FromIterator<S> for Scopes {
             }
             text.push_str(scope.as_ref());
         }
-        Self(text.into_boxed_str())
+        Self(Arc::from(text))
     }
 }
 

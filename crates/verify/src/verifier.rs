@@ -1,44 +1,63 @@
-use crate::claims::{Claims, Expiry};
-use crate::flights::{Flights, Outcome};
-use crate::memory::{Memory, TokenKey};
-use crate::{CheckError, Derived, Facts, Refusal, Scopes, Settings, Source};
-use account::Millis;
-use idp::{Idp, Idps, OpaqueTokens, SignatureError, Told};
-use jose::{Compact, is_base64url};
-use metrics::Counter;
+use crate::answer::{Answer, How};
+use crate::errands::Errands;
+use crate::flights::{Flights, Learned, Outcome, Role};
+use crate::learning::{Learner, Question};
+use crate::memory::{Remembered, TokenKey};
+use crate::meters::Meters;
+use crate::sight::{Lookout, Sight};
+use crate::span::{Age, Judging};
+use crate::{CheckError, Facts, Freshness, Records, Refusal, Settings};
+use account::{AccountId, Millis};
+use idp::Idps;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The longest token that is no JWT and yet worth a question, in bytes.
-const MAX_OPAQUE: usize = 2048;
+/// Checks bearer tokens of the identity providers it knows. A clone is the same verifier.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
 
-/// Checks bearer tokens of the identity providers it knows.
-pub struct Verifier {
-    idps: Idps,
-    memory: Memory,
+/// What a verifier may be given besides its settings.
+pub struct Options {
+    /// Who knows what the house has on record of accounts. `None`: nothing is.
+    pub records: Option<Arc<dyn Records>>,
+    /// About how much memory the caller's [`Facts::derive`] takes for each token, in bytes; 384. Counted as remembered.
+    pub derived_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { records: None, derived_bytes: 384 }
+    }
+}
+
+struct Inner {
+    learner: Arc<Learner>,
     flights: Arc<Flights>,
-    leeway: Duration,
-    remember_signed: Duration,
-    remember_told: Duration,
+    errands: Arc<Errands>,
+    lookout: Lookout,
     max_token: usize,
-    counters: Counters,
+    meters: Meters,
 }
 
 impl Verifier {
     /// For tokens of these identity providers. Takes its metrics' handles from the recorder installed by now.
     pub fn new(idps: Idps, settings: &Settings) -> Self {
-        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        Self {
-            idps,
-            memory: Memory::new(settings.memory_bytes),
-            flights: Arc::default(),
-            leeway: seconds(settings.leeway_seconds),
-            remember_signed: seconds(settings.remember_signed_seconds),
-            remember_told: seconds(settings.remember_told_seconds),
+        Self::with(idps, settings, Options::default())
+    }
+
+    /// The same, with records of accounts.
+    pub fn with(idps: Idps, settings: &Settings, options: Options) -> Self {
+        let errands = Arc::new(Errands::new());
+        Self(Arc::new(Inner {
+            learner: Arc::new(Learner::new(idps, settings, options.derived_bytes, options.records)),
+            flights: Flights::new(Arc::clone(&errands)),
+            errands,
+            lookout: Lookout::new(settings),
             max_token: settings.max_token_bytes,
-            counters: Counters::new(),
-        }
+            meters: Meters::new(),
+        }))
     }
 
     /// What a token says, if it is good now.
@@ -47,193 +66,204 @@ impl Verifier {
     /// token is asked about. The facts are the token's alone: scopes, the account's state and its mark are for the
     /// caller to judge.
     pub async fn facts(&self, token: &str, now: Millis) -> Result<Arc<Facts>, CheckError> {
-        if token.len() > self.max_token {
-            return self.counters.counted(Err(Refusal::TooLong.into()));
+        self.check(token, &Freshness::default(), now).await.map(|answer| answer.facts)
+    }
+
+    /// What a token says, as fresh as it is asked for, and what is on record of its account.
+    ///
+    /// All who want to know something new of one token at the same time share one question. A question that was begun
+    /// before an event of the account is asked anew: neither its answer nor anything remembered before the event is
+    /// given out once [`Verifier::account_changed`] has returned.
+    pub async fn check(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, CheckError> {
+        let inner = &*self.0;
+        let key = inner.key(token)?;
+        let remembered = inner.recall(&key, freshness, now);
+        match remembered {
+            Some((known, Age::Young)) => {
+                inner.meters.remembered.increment(1);
+                Ok(given(known, How::Remembered))
+            }
+            Some((known, Age::Ripe)) => {
+                inner.refresh(token, key, &known, now);
+                inner.meters.remembered.increment(1);
+                Ok(given(known, How::Remembered))
+            }
+            // Boxed, so that the future of the common case stays small.
+            stale => {
+                Box::pin(inner.find_out(token, key, freshness, stale.map(|(known, _)| known), now)).await
+            }
         }
-        let key = self.memory.key(token);
-        if let Some(facts) = self.recall(&key, now) {
-            self.counters.remembered.increment(1);
-            return Ok(facts);
-        }
-        // Boxed, so that the future of the common case stays small.
-        let outcome = Box::pin(self.learn(token, key, now)).await;
-        if let Ok(facts) = &outcome {
-            self.remember(key, facts, now);
-        }
-        self.counters.counted(outcome)
     }
 
     /// What the identity provider says of a token now, whatever is remembered of it and whoever else is asking. For
     /// grants whose birth is too coarsely known to be compared with a mark ([`account::Standing::Straddles`]). An
     /// identity provider that cannot be asked is a refusal.
     pub async fn ask(&self, token: &str, now: Millis) -> Result<Arc<Facts>, CheckError> {
-        if token.len() > self.max_token {
-            return self.counters.counted(Err(Refusal::TooLong.into()));
-        }
-        let claims = Compact::split(token).and_then(|jwt| jwt.payload()).map(|json| Claims::read(&json));
-        let outcome = match claims {
-            Ok(Ok(claims)) => match self.idp_of(&claims) {
-                Ok(idp) => asked(idp, token, now, claims.expires_at()).await,
-                Err(refusal) => Err(refusal.into()),
-            },
-            _ => asked(self.idps.default_idp(), token, now, None).await,
-        };
-        if let Ok(facts) = &outcome {
-            self.remember(self.memory.key(token), facts, now);
-        }
-        self.counters.counted(outcome)
+        let key = self.0.key(token)?;
+        let outcome = self.0.learner.learn(Question::Word, token, key, now).await;
+        self.0.told(outcome, Role::Began).map(|answer| answer.facts)
     }
 
-    /// A fact proved by a key counts for as long as the identity provider has that key.
-    fn recall(&self, key: &TokenKey, now: Millis) -> Option<Arc<Facts>> {
-        let facts = self.memory.recall(key, now)?;
-        match facts.source {
-            Source::Signature(proof) if !self.idps.by_id(&facts.idp)?.keys().holds(&proof) => {
-                self.memory.forget(key);
-                None
-            }
-            _ => Some(facts),
-        }
-    }
-
-    fn remember(&self, key: TokenKey, facts: &Arc<Facts>, now: Millis) {
-        let at_most = match facts.source {
-            Source::Signature(_) => self.remember_signed,
-            Source::Word => self.remember_told,
-        };
-        let until = facts.learned_at.plus(at_most).min(facts.expires_at.unwrap_or(Millis::MAX));
-        if now < until {
-            self.memory.remember(key, Arc::clone(facts), until);
-        }
-    }
-
-    async fn learn(&self, token: &str, key: TokenKey, now: Millis) -> Outcome {
-        if let Some(jwt) = jwt(token)? {
-            return self.verify(token, &jwt, key, now).await;
-        }
-        let idp = self.idps.default_idp();
-        if !is_asked_about(token, idp.opaque_tokens()) {
-            return Err(Refusal::Shape.into());
-        }
-        self.question(idp, token, key, now, None).await
-    }
-
-    /// The cheap checks come first: none of them needs the signature, and all must hold.
-    async fn verify(&self, token: &str, jwt: &Compact<'_>, key: TokenKey, now: Millis) -> Outcome {
-        let header = jwt.header().map_err(Refusal::from)?;
-        // RFC 9068 section 4: other JWTs of the same issuer, signed with the same keys, are no access tokens.
-        if !header.is_type("at+jwt") {
-            return Err(Refusal::Type.into());
-        }
-        let claims = Claims::read(&jwt.payload().map_err(|_| Refusal::Claims)?)?;
-        let idp = self.idp_of(&claims)?;
-        let expiry = if idp.allows_missing_expiry() { Expiry::Optional } else { Expiry::Required };
-        claims.check_times(now, self.leeway, expiry)?;
-        match idp.verify_signature(jwt, &header).await {
-            Ok(proof) => Ok(Arc::new(claims.into_facts(idp.id().clone(), Source::Signature(proof), now))),
-            // With no key at all the identity provider's word is the only proof there can be.
-            Err(SignatureError::NoKeys { .. }) if idp.can_be_asked() => {
-                self.question(idp, token, key, now, claims.expires_at()).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The identity provider that `iss` names; the default one for a token without `iss`.
-    fn idp_of(&self, claims: &Claims) -> Result<&Arc<Idp>, Refusal> {
-        match &claims.iss {
-            Some(issuer) => self.idps.by_issuer(issuer).ok_or(Refusal::Issuer),
-            None => Ok(self.idps.default_idp()),
-        }
-    }
-
-    async fn question(
+    /// The same, shared with those who ask at the same time: the question may have been begun a moment ago, at
+    /// [`Facts::learned_at`].
+    pub async fn ask_together(
         &self,
-        idp: &Arc<Idp>,
+        token: &str,
+        patience: Option<Duration>,
+        now: Millis,
+    ) -> Result<Answer, CheckError> {
+        let key = self.0.key(token)?;
+        let flight = self.0.flight(Question::Word, token, key, now);
+        let (outcome, role) = self.0.flights.join(key.of_another_question(), patience, flight).await;
+        self.0.told(outcome, role)
+    }
+
+    /// Something happened to an account, and the feed tells it at `position`: whatever is remembered of the account is
+    /// forgotten, and no question that was begun before [`Verifier::feed_read`] told of this position is answered from.
+    pub fn account_changed(&self, account: &AccountId, position: i64) {
+        self.0.learner.lives.end(account, position);
+    }
+
+    /// Every event up to `position` of the feed was told by [`Verifier::account_changed`], and at `proven_at` there
+    /// were no more. From the first call on the verifier counts on being told ([`Verifier::sight`]).
+    pub fn feed_read(&self, position: i64, proven_at: Millis) {
+        self.0.learner.lives.read_to(position);
+        self.0.lookout.proven(proven_at);
+    }
+
+    /// Events may have been missed, or positions begin anew: everything is forgotten, and nothing under way counts.
+    pub fn feed_lost(&self, position: i64) {
+        self.0.learner.lives.begin_anew(position);
+        self.0.learner.memory.clear();
+    }
+
+    /// How well this node sees what happens to accounts.
+    pub fn sight(&self, now: Millis) -> Sight {
+        self.0.lookout.sight(now)
+    }
+
+    /// How many tokens are remembered, and about how many bytes that takes.
+    pub fn remembered(&self) -> (usize, u64) {
+        self.0.learner.memory.size()
+    }
+
+    /// Refreshes in the background what is read and getting old, and goes on with questions that everybody gave up. To
+    /// be run for as long as the process serves; without it, both are left undone. Ends when it is dropped.
+    pub async fn run_errands(&self) -> Infallible {
+        self.0.errands.run().await
+    }
+}
+
+impl Inner {
+    fn key(&self, token: &str) -> Result<TokenKey, CheckError> {
+        if token.len() > self.max_token {
+            return Err(self.meters.failed(Refusal::TooLong.into()));
+        }
+        Ok(self.learner.memory.key(token))
+    }
+
+    fn recall(&self, key: &TokenKey, freshness: &Freshness, now: Millis) -> Option<(Remembered, Age)> {
+        let known = self.learner.memory.recall(key)?;
+        if !self.learner.proof_holds(&known.facts) {
+            self.learner.memory.forget(key);
+            return None;
+        }
+        let sight = self.lookout.sight(now);
+        let longest_life = self.lookout.longest_life(sight).map(|life| key.spread().shortened(life));
+        let judging = Judging {
+            learned_at: known.facts.learned_at,
+            expires_at: known.facts.expires_at,
+            freshness,
+            sight,
+            longest_life,
+        };
+        match known.span.age(&judging, now) {
+            Age::Over => None,
+            age => Some((known, age)),
+        }
+    }
+
+    /// Learns it anew in the background, for those who come later.
+    fn refresh(&self, token: &str, key: TokenKey, known: &Remembered, now: Millis) {
+        if self.errands.are_run() {
+            let postponed = Remembered { span: known.span.postponed(now), ..known.clone() };
+            self.learner.memory.remember(key, postponed);
+            self.meters.refreshed.increment(1);
+            self.flights.begin(key, self.flight(Question::Facts, token, key, now));
+        }
+    }
+
+    /// `stale` is what may be given out when nothing better is to be had.
+    async fn find_out(
+        &self,
+        token: &str,
+        key: TokenKey,
+        freshness: &Freshness,
+        stale: Option<Remembered>,
+        now: Millis,
+    ) -> Result<Answer, CheckError> {
+        if let Err(refusal) = self.learner.worth_it(token) {
+            return Err(self.meters.failed(refusal.into()));
+        }
+        if self.is_known_inactive(&key, freshness, now) {
+            self.meters.negative.increment(1);
+            return Err(Refusal::IdentityProvider.into());
+        }
+        let flight = self.flight(Question::Facts, token, key, now);
+        let (outcome, role) = self.flights.join(key, freshness.patience, flight).await;
+        match (outcome, stale) {
+            (Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }), Some(stale))
+                if stale.life.goes_on() =>
+            {
+                self.meters.stale.increment(1);
+                Ok(given(stale, How::Stale))
+            }
+            (outcome, _) => self.told(outcome, role),
+        }
+    }
+
+    fn flight(
+        &self,
+        question: Question,
         token: &str,
         key: TokenKey,
         now: Millis,
-        expires_at: Option<Millis>,
-    ) -> Outcome {
-        let begin = || {
-            let (idp, token) = (Arc::clone(idp), Zeroizing::new(token.to_owned()));
-            async move { asked(&idp, &token, now, expires_at).await }
-        };
-        self.flights.join(key, begin).await
-    }
-}
-
-async fn asked(idp: &Idp, token: &str, now: Millis, expires_at: Option<Millis>) -> Outcome {
-    let told = idp.ask(token).await?;
-    Ok(Arc::new(facts_of(told, idp, now, expires_at)))
-}
-
-/// A token that has the shape of a JWT: it is judged as one. `None` for any other.
-fn jwt(token: &str) -> Result<Option<Compact<'_>>, Refusal> {
-    match Compact::split(token) {
-        Ok(jwt) => Ok(Some(jwt)),
-        // Three parts, some empty: a JWT without signature (RFC 7519 section 6), and nothing to ask anybody about.
-        Err(_) if token.split('.').count() == 3 && token.split('.').all(is_base64url) => Err(Refusal::Header),
-        Err(_) => Ok(None),
-    }
-}
-
-fn is_asked_about(token: &str, opaque_tokens: OpaqueTokens) -> bool {
-    match opaque_tokens {
-        OpaqueTokens::Any => !token.is_empty() && token.len() <= MAX_OPAQUE,
-        OpaqueTokens::Hex64 => token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        OpaqueTokens::Refuse => false,
-    }
-}
-
-fn facts_of(told: Told, idp: &Idp, learned_at: Millis, expires_at: Option<Millis>) -> Facts {
-    Facts {
-        idp: idp.id().clone(),
-        subject: told.user,
-        client_id: told.client_id.map(String::into_boxed_str),
-        scopes: told.scope.iter().collect::<Scopes>(),
-        generation: told.generation,
-        profile_changed_at: told.profile_changed_at,
-        auth_time: None,
-        issued_at: None,
-        expires_at,
-        learned_at,
-        source: Source::Word,
-        derived: Derived::default(),
-    }
-}
-
-struct Counters {
-    remembered: Counter,
-    signed: Counter,
-    told: Counter,
-    unavailable: Counter,
-    refused: [Counter; Refusal::ALL.len()],
-}
-
-impl Counters {
-    fn new() -> Self {
-        metrics::describe_counter!("verify.checks", "Bearer tokens checked, by what came of it");
-        metrics::describe_counter!("verify.refusals", "Bearer tokens refused, by reason");
-        let outcome = |outcome: &'static str| metrics::counter!("verify.checks", "outcome" => outcome);
-        Self {
-            remembered: outcome("remembered"),
-            signed: outcome("verified"),
-            told: outcome("asked"),
-            unavailable: outcome("unavailable"),
-            refused: Refusal::ALL
-                .map(|refusal| metrics::counter!("verify.refusals", "reason" => refusal.as_str())),
+    ) -> impl Fn() -> BoxedOutcome + Send + 'static {
+        let (learner, token) = (Arc::clone(&self.learner), Arc::new(Zeroizing::new(token.to_owned())));
+        move || {
+            let (learner, token) = (Arc::clone(&learner), Arc::clone(&token));
+            Box::pin(async move { learner.learn(question, &token, key, now).await })
         }
     }
 
-    fn counted(&self, outcome: Outcome) -> Outcome {
-        let counter = match &outcome {
-            Ok(facts) if facts.source == Source::Word => &self.told,
-            Ok(_) => &self.signed,
-            Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }) => &self.unavailable,
-            Err(CheckError::Refused(refusal)) => &self.refused[*refusal as usize],
-        };
-        counter.increment(1);
-        outcome
+    fn is_known_inactive(&self, key: &TokenKey, freshness: &Freshness, now: Millis) -> bool {
+        self.learner.memory.recall_inactive(key).is_some_and(|inactive| {
+            let end = freshness.max_age.map_or(Millis::MAX, |age| inactive.learned_at.plus(age));
+            now < inactive.until.min(end)
+        })
     }
+
+    fn told(&self, outcome: Outcome, role: Role) -> Result<Answer, CheckError> {
+        match outcome {
+            Ok(learned) => {
+                self.meters.learned(&learned.facts, role);
+                Ok(newly(learned, role))
+            }
+            Err(error) => Err(self.meters.failed(error)),
+        }
+    }
+}
+
+type BoxedOutcome = futures::future::BoxFuture<'static, Outcome>;
+
+fn given(known: Remembered, how: How) -> Answer {
+    Answer { record: known.life.record(), facts: known.facts, how }
+}
+
+fn newly(learned: Learned, role: Role) -> Answer {
+    let how = match role {
+        Role::Began => How::Learned,
+        Role::Joined => How::Coalesced,
+    };
+    Answer { record: learned.life.record(), facts: learned.facts, how }
 }

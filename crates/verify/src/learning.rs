@@ -1,0 +1,250 @@
+//! How something new is found out about a token, and remembered.
+
+use crate::claims::{Claims, Expiry};
+use crate::flights::{Learned, Outcome};
+use crate::lives::Lives;
+use crate::memory::{Inactive, Memory, Remembered, TokenKey};
+use crate::span::Span;
+use crate::words::Words;
+use crate::{CheckError, Derived, Facts, NoRecords, Record, Records, Refusal, Scopes, Settings, Source};
+use account::Millis;
+use idp::{Idp, Idps, OpaqueTokens, SignatureError, Told};
+use jose::{Compact, is_base64url};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest token that is no JWT and yet worth a question, in bytes.
+const MAX_OPAQUE: usize = 2048;
+/// How far before its `exp` an opaque token is asked about each time: the identity provider's clock may be ahead.
+const SKEW: Duration = Duration::from_secs(5);
+/// How often something is learned anew because the account changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Who learns what tokens say.
+pub(crate) struct Learner {
+    pub(crate) idps: Idps,
+    pub(crate) memory: Memory,
+    pub(crate) lives: Arc<Lives>,
+    records: Option<Arc<dyn Records>>,
+    words: Words,
+    leeway: Duration,
+    remember_signed: Duration,
+    remember_told: Duration,
+    refresh_told: Duration,
+    remember_inactive: Duration,
+}
+
+/// What is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// What the token says, by its signature if it has one.
+    Facts,
+    /// What the identity provider says, whatever the token has.
+    Word,
+}
+
+type Found = Result<Facts, CheckError>;
+
+impl Learner {
+    pub(crate) fn new(
+        idps: Idps,
+        settings: &Settings,
+        derived_bytes: usize,
+        records: Option<Arc<dyn Records>>,
+    ) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Self {
+            idps,
+            memory: Memory::new(settings.memory_bytes, settings.inactive_bytes, derived_bytes),
+            lives: Lives::new(),
+            records,
+            words: Words::default(),
+            leeway: seconds(settings.leeway_seconds),
+            remember_signed: seconds(settings.remember_signed_seconds),
+            remember_told: seconds(settings.remember_told_seconds),
+            refresh_told: seconds(settings.refresh_told_seconds),
+            remember_inactive: seconds(settings.remember_inactive_seconds),
+        }
+    }
+
+    /// Whether the token is worth finding anything out about: it costs nothing to say no.
+    pub(crate) fn worth_it(&self, token: &str) -> Result<(), Refusal> {
+        match jwt(token)? {
+            Some(_) => Ok(()),
+            None if is_asked_about(token, self.idps.default_idp().opaque_tokens()) => Ok(()),
+            None => Err(Refusal::Shape),
+        }
+    }
+
+    /// Finds out about a token and remembers it. What was asked before an event of the account is worth nothing after
+    /// it: it is asked anew.
+    pub(crate) async fn learn(&self, question: Question, token: &str, key: TokenKey, now: Millis) -> Outcome {
+        for _ in 0..ATTEMPTS {
+            let stamp = self.lives.stamp();
+            let facts = match self.found(question, token, now).await {
+                Ok(mut facts) => {
+                    facts.words().for_each(|word| self.words.share(word));
+                    Arc::new(facts)
+                }
+                Err(error) => return Err(self.failed(error, question, token, key, now)),
+            };
+            let account = facts.account();
+            let record = match &self.records {
+                Some(records) => records.record(&account).await?,
+                None => Record::default(),
+            };
+            if let Ok(life) = self.lives.join(&account, stamp, record) {
+                let learned = Learned { facts, life };
+                self.remember(key, &learned, now);
+                return Ok(learned);
+            }
+        }
+        // Events without end: whoever asks again in a moment finds it quieter.
+        Err(CheckError::Unavailable { retry_after: Duration::from_secs(1) })
+    }
+
+    /// A fact proved by a key counts for as long as the identity provider has that key.
+    pub(crate) fn proof_holds(&self, facts: &Facts) -> bool {
+        match facts.source {
+            Source::Signature(proof) => {
+                self.idps.by_id(&facts.idp).is_some_and(|idp| idp.keys().holds(&proof))
+            }
+            Source::Word => true,
+        }
+    }
+
+    fn remember(&self, key: TokenKey, learned: &Learned, now: Millis) {
+        let Learned { facts, life } = learned;
+        let spread = key.spread();
+        let (end, until, refresh_at) = match facts.source {
+            Source::Signature(_) => {
+                (facts.expires_at, facts.learned_at.plus(spread.shortened(self.remember_signed)), Millis::MAX)
+            }
+            Source::Word => (
+                facts.expires_at.map(|end| end.minus(SKEW)),
+                facts.learned_at.plus(spread.shortened(self.remember_told)),
+                facts.learned_at.plus(spread.around(self.refresh_told)),
+            ),
+        };
+        let until = until.min(end.unwrap_or(Millis::MAX));
+        if now < until {
+            let (facts, life) = (Arc::clone(facts), Arc::clone(life));
+            self.memory.remember(key, Remembered { facts, life, span: Span { refresh_at, until } });
+        } else {
+            self.memory.forget(&key);
+        }
+    }
+
+    /// A no ends what was remembered before. Only the identity provider's own is remembered, and only of a token that
+    /// nothing but its word can prove: a JWT it does not know may be good by its signature.
+    fn failed(
+        &self,
+        error: CheckError,
+        question: Question,
+        token: &str,
+        key: TokenKey,
+        now: Millis,
+    ) -> CheckError {
+        match error {
+            CheckError::Refused(Refusal::IdentityProvider)
+                if question == Question::Facts || Compact::split(token).is_err() =>
+            {
+                let until = now.plus(key.spread().around(self.remember_inactive));
+                self.memory.remember_inactive(key, Inactive { learned_at: now, until });
+            }
+            CheckError::Refused(_) => self.memory.forget(&key),
+            CheckError::Unavailable { .. } | CheckError::TimedOut { .. } => {}
+        }
+        error
+    }
+
+    async fn found(&self, question: Question, token: &str, now: Millis) -> Found {
+        match (question, jwt(token)?) {
+            (Question::Facts, Some(jwt)) => self.verify(token, &jwt, now).await,
+            (Question::Word, Some(jwt)) => {
+                let claims = jwt.payload().map_err(Refusal::from).and_then(|json| Claims::read(&json));
+                match claims {
+                    Ok(claims) => self.asked(self.idp_of(&claims)?, token, now, claims.expires_at()).await,
+                    Err(_) => self.asked(self.idps.default_idp(), token, now, None).await,
+                }
+            }
+            (_, None) => self.asked(self.idps.default_idp(), token, now, None).await,
+        }
+    }
+
+    /// The cheap checks come first: none of them needs the signature, and all must hold.
+    async fn verify(&self, token: &str, jwt: &Compact<'_>, now: Millis) -> Found {
+        let header = jwt.header().map_err(Refusal::from)?;
+        // RFC 9068 section 4: other JWTs of the same issuer, signed with the same keys, are no access tokens.
+        if !header.is_type("at+jwt") {
+            return Err(Refusal::Type.into());
+        }
+        let claims = Claims::read(&jwt.payload().map_err(|_| Refusal::Claims)?)?;
+        let idp = self.idp_of(&claims)?;
+        let expiry = if idp.allows_missing_expiry() { Expiry::Optional } else { Expiry::Required };
+        claims.check_times(now, self.leeway, expiry)?;
+        match idp.verify_signature(jwt, &header).await {
+            Ok(proof) => Ok(claims.into_facts(idp.id().clone(), Source::Signature(proof), now)),
+            // With no key at all the identity provider's word is the only proof there can be.
+            Err(SignatureError::NoKeys { .. }) if idp.can_be_asked() => {
+                self.asked(idp, token, now, claims.expires_at()).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The identity provider that `iss` names; the default one for a token without `iss`.
+    fn idp_of(&self, claims: &Claims) -> Result<&Arc<Idp>, Refusal> {
+        match &claims.iss {
+            Some(issuer) => self.idps.by_issuer(issuer).ok_or(Refusal::Issuer),
+            None => Ok(self.idps.default_idp()),
+        }
+    }
+
+    async fn asked(&self, idp: &Idp, token: &str, now: Millis, expires_at: Option<Millis>) -> Found {
+        let told = idp.ask(token).await?;
+        Ok(facts_of(told, idp, now, expires_at))
+    }
+}
+
+/// A token that has the shape of a JWT: it is judged as one. `None` for any other.
+fn jwt(token: &str) -> Result<Option<Compact<'_>>, Refusal> {
+    match Compact::split(token) {
+        Ok(jwt) => Ok(Some(jwt)),
+        // Three parts, some empty: a JWT without signature (RFC 7519 section 6), and nothing to ask anybody about.
+        Err(_) if token.split('.').count() == 3 && token.split('.').all(is_base64url) => Err(Refusal::Header),
+        Err(_) => Ok(None),
+    }
+}
+
+fn is_asked_about(token: &str, opaque_tokens: OpaqueTokens) -> bool {
+    match opaque_tokens {
+        OpaqueTokens::Any => !token.is_empty() && token.len() <= MAX_OPAQUE,
+        OpaqueTokens::Hex64 => token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        OpaqueTokens::Refuse => false,
+    }
+}
+
+fn facts_of(told: Told, idp: &Idp, learned_at: Millis, expires_at: Option<Millis>) -> Facts {
+    Facts {
+        idp: idp.id().clone(),
+        subject: told.user,
+        client_id: told.client_id.map(Arc::from),
+        scopes: told.scope.iter().collect::<Scopes>(),
+        generation: told.generation,
+        profile_changed_at: told.profile_changed_at,
+        auth_time: None,
+        acr: None,
+        issued_at: None,
+        expires_at,
+        learned_at,
+        source: Source::Word,
+        derived: Derived::default(),
+    }
+}
+
+impl From<NoRecords> for CheckError {
+    fn from(error: NoRecords) -> Self {
+        Self::Unavailable { retry_after: error.retry_after }
+    }
+}

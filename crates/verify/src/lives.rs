@@ -1,0 +1,331 @@
+//! What is known of accounts, from one of their events to the next.
+//!
+//! Whatever is remembered of a token hangs on a [`Life`] of its account: the stretch between two of the account's
+//! events. An event ends the life, and with it, at once, everything that hangs on it; an event of an account nothing is
+//! remembered of costs one look-up.
+//!
+//! Nothing can hang on a life that was over before it was learned. Whoever goes to learn something takes a [`Stamp`]
+//! first: how far the feed had been read. [`Lives::join`] gives a life only when no event of the account was told since,
+//! and looks, and gives, under the lock that an event ends lives under.
+
+use crate::Record;
+use account::AccountId;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// How many accounts with events lately are known one by one, twice over; of those before, only up to where they went.
+const RECENT: usize = 1 << 15;
+
+/// An account's name in here, keyed: nobody outside can make two accounts meet.
+type Tag = [u8; 16];
+
+/// How far the feed had been read when something began to be learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    beginning: u64,
+    position: i64,
+}
+
+/// An event of the account was told since.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Changed;
+
+/// What is known of an account until its next event.
+#[derive(Debug)]
+pub(crate) struct Life {
+    record: Record,
+    over: AtomicBool,
+    tag: Tag,
+    lives: Weak<Lives>,
+}
+
+/// All lives under way.
+#[derive(Debug)]
+pub(crate) struct Lives {
+    secret: hmac::Key,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Invariant: a life that is not over is in here; so there is one of an account at most.
+    lives: HashMap<Tag, Weak<Life>>,
+    recent: Recent,
+    read: i64,
+    beginning: u64,
+}
+
+/// The positions of the latest events, by account.
+#[derive(Debug)]
+struct Recent {
+    newer: HashMap<Tag, i64>,
+    older: HashMap<Tag, i64>,
+    /// Of what is kept no longer, the highest.
+    floor: i64,
+}
+
+impl Lives {
+    pub(crate) fn new() -> Arc<Self> {
+        let secret =
+            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).expect("the system has randomness");
+        Arc::new(Self { secret, table: Mutex::default() })
+    }
+
+    /// To be taken before anything is asked.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let table = self.table.lock();
+        Stamp { beginning: table.beginning, position: table.read }
+    }
+
+    /// The life of an account that something learned since `stamp` belongs to.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        account: &AccountId,
+        stamp: Stamp,
+        record: Record,
+    ) -> Result<Arc<Life>, Changed> {
+        let tag = self.tag(account);
+        // Let go after the lock: the end of a life takes it.
+        let known: Option<Arc<Life>>;
+        let mut table = self.table.lock();
+        if stamp.beginning != table.beginning || table.recent.last(&tag) > stamp.position {
+            return Err(Changed);
+        }
+        known = table.lives.get(&tag).and_then(Weak::upgrade);
+        match &known {
+            Some(life) if life.record.version == record.version => return Ok(Arc::clone(life)),
+            // Somebody read the record after this one did, and after an event.
+            Some(life) if life.record.version > record.version => return Err(Changed),
+            // The store knows of an event that the feed has not told yet.
+            Some(life) => life.over.store(true, Ordering::Release),
+            None => {}
+        }
+        let life = Arc::new(Life { record, over: AtomicBool::new(false), tag, lives: Arc::downgrade(self) });
+        table.lives.insert(tag, Arc::downgrade(&life));
+        Ok(life)
+    }
+
+    /// An event at `position` of the feed ends the account's life.
+    pub(crate) fn end(&self, account: &AccountId, position: i64) {
+        let tag = self.tag(account);
+        let ended = {
+            let mut table = self.table.lock();
+            table.recent.note(tag, position);
+            let life = table.lives.remove(&tag).and_then(|life| life.upgrade());
+            if let Some(life) = &life {
+                life.over.store(true, Ordering::Release);
+            }
+            life
+        };
+        drop(ended);
+    }
+
+    /// Every event up to `position` was told.
+    pub(crate) fn read_to(&self, position: i64) {
+        let mut table = self.table.lock();
+        table.read = table.read.max(position);
+    }
+
+    /// Positions begin anew at `position`: nothing that was learned before counts.
+    pub(crate) fn begin_anew(&self, position: i64) {
+        let ended: Vec<Arc<Life>> = {
+            let mut table = self.table.lock();
+            let beginning = table.beginning + 1;
+            let before = mem::replace(&mut *table, Table { beginning, read: position, ..Table::default() });
+            let lives = before.lives.into_values().filter_map(|life| life.upgrade());
+            lives.inspect(|life| life.over.store(true, Ordering::Release)).collect()
+        };
+        drop(ended);
+    }
+
+    fn tag(&self, account: &AccountId) -> Tag {
+        let mut context = hmac::Context::with_key(&self.secret);
+        context.update(account.idp.as_str().as_bytes());
+        // No id has a control character in it.
+        context.update(&[0]);
+        context.update(account.subject.as_str().as_bytes());
+        *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes")
+    }
+}
+
+impl Life {
+    /// Whether no event of the account was told since it began.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.over.load(Ordering::Acquire)
+    }
+
+    /// What the house had on record of the account.
+    pub(crate) fn record(&self) -> Record {
+        self.record
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let Some(lives) = self.lives.upgrade() else { return };
+        let mut table = lives.table.lock();
+        // Another one may have begun in its place.
+        if table.lives.get(&self.tag).is_some_and(|life| std::ptr::eq(life.as_ptr(), self)) {
+            table.lives.remove(&self.tag);
+        }
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { newer: HashMap::new(), older: HashMap::new(), floor: i64::MIN }
+    }
+}
+
+impl Recent {
+    fn note(&mut self, tag: Tag, position: i64) {
+        if self.newer.len() >= RECENT {
+            let oldest = mem::replace(&mut self.older, mem::take(&mut self.newer));
+            self.floor = oldest.into_values().fold(self.floor, i64::max);
+        }
+        let last = self.newer.entry(tag).or_insert(position);
+        *last = position.max(*last);
+    }
+
+    /// The position of the account's last event, or one that is no lower.
+    fn last(&self, tag: &Tag) -> i64 {
+        [&self.newer, &self.older]
+            .iter()
+            .filter_map(|events| events.get(tag).copied())
+            .fold(self.floor, i64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use account::{IdpId, Mark, Millis, Subject};
+
+    fn account(subject: &str) -> AccountId {
+        AccountId::new(IdpId::new("idp").expect("valid"), Subject::new(subject).expect("valid"))
+    }
+
+    fn version(version: i64) -> Record {
+        Record { version, mark: Mark::at(Millis::new(version)), ..Record::default() }
+    }
+
+    fn number(lives: &Lives) -> usize {
+        lives.table.lock().lives.len()
+    }
+
+    #[test]
+    fn an_event_ends_the_life_of_its_account_and_of_no_other() {
+        let lives = Lives::new();
+        let join =
+            |subject| lives.join(&account(subject), lives.stamp(), Record::default()).expect("unchanged");
+        let (a, b) = (join("a"), join("b"));
+        assert!(Arc::ptr_eq(&a, &join("a")));
+        lives.end(&account("a"), 1);
+        assert!(!a.goes_on() && b.goes_on());
+    }
+
+    #[test]
+    fn what_was_begun_before_an_event_joins_no_life_after_it() {
+        let lives = Lives::new();
+        let before = lives.stamp();
+        lives.end(&account("a"), 7);
+        assert!(lives.join(&account("b"), before, Record::default()).is_ok());
+        assert_eq!(lives.join(&account("a"), before, Record::default()).err(), Some(Changed));
+        // Told, but not yet known to be read: it cannot be said that it began after.
+        assert_eq!(lives.join(&account("a"), lives.stamp(), Record::default()).err(), Some(Changed));
+        lives.read_to(7);
+        lives.read_to(3);
+        let life = lives.join(&account("a"), lives.stamp(), Record::default()).expect("begun after it");
+        assert!(life.goes_on());
+    }
+
+    #[test]
+    fn an_event_that_is_told_late_ends_the_life_all_the_same() {
+        let lives = Lives::new();
+        lives.read_to(9);
+        let life = lives.join(&account("a"), lives.stamp(), Record::default()).expect("unchanged");
+        lives.end(&account("a"), 5);
+        assert!(!life.goes_on());
+    }
+
+    #[test]
+    fn the_later_record_counts() {
+        let (lives, a) = (Lives::new(), account("a"));
+        let first = lives.join(&a, lives.stamp(), version(1)).expect("unchanged");
+        let second =
+            lives.join(&a, lives.stamp(), version(2)).expect("the store knows more than the feed told");
+        assert!(!first.goes_on() && second.goes_on());
+        assert_eq!(second.record().mark, Mark::at(Millis::new(2)));
+        assert_eq!(lives.join(&a, lives.stamp(), version(1)).err(), Some(Changed));
+        drop(first);
+        assert!(Arc::ptr_eq(&second, &lives.join(&a, lives.stamp(), version(2)).expect("the same")));
+    }
+
+    #[test]
+    fn a_new_beginning_ends_every_life_and_everything_under_way() {
+        let lives = Lives::new();
+        lives.read_to(900);
+        let (life, before) =
+            (lives.join(&account("a"), lives.stamp(), Record::default()).expect("unchanged"), lives.stamp());
+        lives.begin_anew(3);
+        assert!(!life.goes_on());
+        assert_eq!(lives.join(&account("b"), before, Record::default()).err(), Some(Changed));
+        lives.end(&account("a"), 4);
+        assert!(lives.join(&account("b"), lives.stamp(), Record::default()).is_ok());
+    }
+
+    #[test]
+    fn a_life_nothing_hangs_on_takes_no_place() {
+        let lives = Lives::new();
+        let join = |subject: &str| {
+            lives.join(&account(subject), lives.stamp(), Record::default()).expect("unchanged")
+        };
+        let kept: Vec<_> = (0..100).map(|i| join(&i.to_string())).collect();
+        assert_eq!(number(&lives), 100);
+        lives.end(&account("0"), 1);
+        drop(kept);
+        assert_eq!(number(&lives), 0);
+    }
+
+    #[test]
+    fn events_without_end_take_bounded_place_and_forget_towards_caution() {
+        let lives = Lives::new();
+        let early = lives.stamp();
+        for i in 0..=2 * i64::try_from(RECENT).expect("small") {
+            lives.end(&account(&i.to_string()), i + 1);
+        }
+        let recent = lives.table.lock();
+        assert!(recent.recent.newer.len() + recent.recent.older.len() <= 2 * RECENT);
+        drop(recent);
+        assert_eq!(lives.join(&account("stranger"), early, Record::default()).err(), Some(Changed));
+        lives.read_to(i64::try_from(RECENT).expect("small") * 2 + 1);
+        assert!(lives.join(&account("0"), lives.stamp(), Record::default()).is_ok());
+    }
+
+    #[test]
+    fn however_events_and_flights_interleave_no_life_outlasts_a_later_event() {
+        let lives = Lives::new();
+        std::thread::scope(|scope| {
+            let learner = scope.spawn(|| {
+                let stamped = (0..20_000).map(|_| lives.stamp());
+                stamped
+                    .filter_map(|stamp| {
+                        Some((stamp, lives.join(&account("a"), stamp, Record::default()).ok()?))
+                    })
+                    .collect::<Vec<_>>()
+            });
+            for position in 1..=2_000 {
+                lives.end(&account("a"), position);
+                lives.read_to(position);
+            }
+            for (stamp, life) in learner.join().expect("no panic") {
+                assert!(!life.goes_on() || stamp.position == 2_000);
+            }
+        });
+    }
+}

@@ -1,0 +1,60 @@
+//! What is counted.
+
+use crate::flights::Role;
+use crate::{CheckError, Facts, Refusal, Source};
+use metrics::Counter;
+
+/// Held handles: a look-up in the recorder would cost more than a remembered check.
+pub(crate) struct Meters {
+    pub(crate) remembered: Counter,
+    pub(crate) negative: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) refreshed: Counter,
+    coalesced: Counter,
+    signed: Counter,
+    told: Counter,
+    unavailable: Counter,
+    refused: [Counter; Refusal::ALL.len()],
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        metrics::describe_counter!("verify.checks", "Bearer tokens checked, by what came of it");
+        metrics::describe_counter!("verify.refusals", "Bearer tokens refused, by reason");
+        metrics::describe_counter!(
+            "verify.refreshes",
+            "Facts of bearer tokens learned anew in the background"
+        );
+        let outcome = |outcome: &'static str| metrics::counter!("verify.checks", "outcome" => outcome);
+        Self {
+            remembered: outcome("remembered"),
+            negative: outcome("negative"),
+            stale: outcome("stale"),
+            refreshed: metrics::counter!("verify.refreshes"),
+            coalesced: outcome("coalesced"),
+            signed: outcome("verified"),
+            told: outcome("asked"),
+            unavailable: outcome("unavailable"),
+            refused: Refusal::ALL
+                .map(|refusal| metrics::counter!("verify.refusals", "reason" => refusal.as_str())),
+        }
+    }
+
+    pub(crate) fn learned(&self, facts: &Facts, role: Role) {
+        let counter = match (role, facts.source) {
+            (Role::Joined, _) => &self.coalesced,
+            (Role::Began, Source::Word) => &self.told,
+            (Role::Began, Source::Signature(_)) => &self.signed,
+        };
+        counter.increment(1);
+    }
+
+    pub(crate) fn failed(&self, error: CheckError) -> CheckError {
+        let counter = match &error {
+            CheckError::Unavailable { .. } | CheckError::TimedOut { .. } => &self.unavailable,
+            CheckError::Refused(refusal) => &self.refused[*refusal as usize],
+        };
+        counter.increment(1);
+        error
+    }
+}
