@@ -25,6 +25,8 @@ pub struct Settings {
     pub capability_list: Option<CapabilityList>,
     /// Days that ended deliveries are kept, and with them how far back they can be replayed.
     pub deliveries_days: u32,
+    /// Days that what is told of an account is kept after its deletion, once every relying party has confirmed that.
+    pub deleted_accounts_days: u32,
     /// Days that attempts are kept.
     pub attempts_days: u32,
     /// Days that a login is remembered after the last one; 0: until the account is deleted.
@@ -53,6 +55,7 @@ impl Default for Settings {
             absent_relying_parties: Absent::default(),
             capability_list: None,
             deliveries_days: 30,
+            deleted_accounts_days: 7,
             attempts_days: 30,
             logins_days: 0,
             retired_keys_days: 7,

@@ -3,6 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod claim;
 pub(crate) mod disconnect;
+pub(crate) mod erasure;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logins;
@@ -29,6 +30,7 @@ pub use schema::MIGRATIONS;
 pub static STATEMENTS: &[&[&store::Sql]] = &[
     claim::STATEMENTS,
     disconnect::STATEMENTS,
+    erasure::STATEMENTS,
     list::STATEMENTS,
     logins::STATEMENTS,
     parts::STATEMENTS,

@@ -126,4 +126,8 @@ pub static MIGRATIONS: &[Migration] = &[
         "broker 0006 relying parties of files",
         "alter table relying_parties add column origin smallint not null default 0;  -- 0 operators, 1 a file",
     ),
+    Migration::both(
+        "broker 0007 deletions that have ended",
+        "create index deliveries_deletions on deliveries (settled_at) where kind = 'delete' and state <> 0;",
+    ),
 ];

@@ -148,7 +148,8 @@ async fn a_paused_one_is_held_so_many_and_the_oldest_go_first() {
 #[tokio::test]
 async fn what_has_ended_is_kept_so_long_and_a_receipt_for_good() {
     for test in engines(TABLES).await {
-        let kept = Settings { attempts_days: 10, deliveries_days: 20, ..settings() };
+        let kept =
+            Settings { attempts_days: 10, deliveries_days: 20, deleted_accounts_days: 20, ..settings() };
         let house = House::over_with(test, kept).await;
         let receiver = Receiver::start().await;
         receiver.answers_next([Answer::Status(404)]);
@@ -170,6 +171,45 @@ async fn what_has_ended_is_kept_so_long_and_a_receipt_for_good() {
         assert_eq!(seen, [Some(2), Some(0), None], "attempts go first, then the delivery");
         let receipts = house.ask("GET /accounts/main/u1/deletion-receipts", None).await.json();
         assert_eq!(receipts[0]["state"], "delivered");
+    }
+}
+
+#[tokio::test]
+async fn who_was_deleted_is_forgotten_when_everybody_has_confirmed_it() {
+    for house in House::on_each_engine().await {
+        let (good, bad) = (Receiver::start().await, Receiver::start().await);
+        house.add("aaaa", &good, |config, _| config.resource_server = true).await;
+        house.add("bbbb", &bad, |config, _| config.retry = RetryPolicy { delays_seconds: vec![] }).await;
+        house.logs_in("u1", "cccc").await;
+        house.logs_in("u2", "bbbb").await;
+        for subject in ["u1", "u2"] {
+            house.happens(subject, 900, Change::PasswordChange).await;
+        }
+        house.happens("u3", 900, Change::PasswordChange).await;
+        house.deliver().await;
+        bad.answers(Answer::Status(404));
+        for subject in ["u1", "u2"] {
+            house.happens(subject, 901, Change::Delete { reason: None }).await;
+        }
+        house.deliver().await;
+        let after = async |days: u64| {
+            house.clock.advance(Duration::from_hours(24 * days));
+            while sweep(Arc::clone(house.inner())).await == work::Tick::More {}
+            let subjects: std::collections::BTreeSet<String> =
+                house.deliveries().await.into_iter().map(|it| it.subject).collect();
+            subjects.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(after(6).await, "u1 u2 u3");
+        assert_eq!(after(2).await, "u2 u3", "one has not confirmed that u2 is gone");
+        bad.answers(Answer::Status(200));
+        let replay = json!({ "rp": "bbbb", "since": 0 });
+        assert_eq!(house.ask("POST /deliveries/replay", Some(replay)).await.json()["deliveries"], 1);
+        house.deliver().await;
+        assert_eq!(after(8).await, "u3");
+        for (subject, receipts) in [("u1", 2), ("u2", 2)] {
+            let kept = house.ask(&format!("GET /accounts/main/{subject}/deletion-receipts"), None).await;
+            assert_eq!(kept.json().as_array().map(Vec::len), Some(receipts), "{}", kept.body);
+        }
     }
 }
 

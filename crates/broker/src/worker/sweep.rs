@@ -5,6 +5,7 @@ use crate::capability::Inner;
 use crate::delivery::Terminal;
 use crate::meters;
 use crate::settings::days;
+use crate::store::erasure::{Erase, FindConfirmed};
 use crate::store::list::ReadBacklog;
 use crate::store::retention::{
     CHUNK, CountPending, DropChunk, EndPending, FindPending, FindStrangers, OLD_ATTEMPTS, OLD_DELIVERIES,
@@ -139,7 +140,16 @@ async fn drop_old(inner: &Inner) -> Result<bool, StoreError> {
         let dropped = inner.store.run(DropChunk { sql, before: now.minus(days(kept)) }).await?;
         more |= dropped >= CHUNK.unsigned_abs();
     }
-    Ok(more)
+    Ok(more | erase_deleted(inner, now.minus(days(settings.deleted_accounts_days))).await?)
+}
+
+/// Forgets who was deleted, once everybody has confirmed it; whether there may be more.
+async fn erase_deleted(inner: &Inner, before: Millis) -> Result<bool, StoreError> {
+    let accounts = inner.store.scan(FindConfirmed(before)).await?;
+    if accounts.is_empty() {
+        return Ok(false);
+    }
+    Ok(inner.store.run(Erase { accounts, before }).await? > 0)
 }
 
 /// Measures what is outstanding.

@@ -28,6 +28,7 @@ fn hot() -> Vec<(&'static Sql, usize)> {
         (&record::PROMOTE, 1),
         (&settle::END, 2),
         (&settle::PUT_OFF, 1),
+        (&erasure::ERASE, 3),
         (&logins::OF, 1),
         (&logins::FORGET, 2),
         (&logins::SHOW, 2),
