@@ -2,12 +2,14 @@
 
 mod client_id;
 mod config;
+mod fresh_secret;
 mod secret;
 mod secret_rules;
 mod status;
 
 pub use client_id::{ClientId, InvalidClientId};
 pub use config::{Config, Format, InvalidConfig, SigningAlgorithm, Stream, Vocabulary};
+pub(crate) use fresh_secret::{CheckWith, FreshSecret};
 pub use secret::{Secret, Secrets};
 pub(crate) use secret_rules::webhook_key;
 pub use status::Status;

@@ -1,6 +1,7 @@
 //! Relying parties, for operators: what is seen of them, and how any of it changes.
 
 mod registering;
+mod secrets;
 mod status;
 mod tokens;
 
@@ -9,6 +10,7 @@ use crate::capability::Inner;
 use crate::store::change::{By, ChangeRp, Changed};
 use crate::store::list::{Backlog, ReadBacklog, ReadFailing};
 use crate::store::registry::{KeptRp, ListRps, Origin, TOPIC};
+use crate::rp::CheckWith;
 use crate::{ClientId, Config, RelyingParty, Settings, Status, worker};
 use account::Millis;
 use axum::Json;
@@ -28,6 +30,7 @@ pub(super) fn routes(inner: Arc<Inner>) -> OpenApiRouter {
         .routes(routes!(status::resume_rp))
         .routes(routes!(status::disable_rp))
         .routes(routes!(status::enable_rp))
+        .routes(routes!(secrets::renew_webhook_secret))
         .routes(routes!(tokens::create_token, tokens::revoke_tokens))
         .with_state(inner)
 }
@@ -55,6 +58,11 @@ struct RpView {
     config: Config,
     /// Which secrets there are.
     secrets: SecretNames,
+    /// What its receiver checks signatures with, when a webhook secret was just made for it: `secret` (`whsec_…`) or
+    /// `public_key` (`whpk_…`). It is shown this once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    check_with: Option<CheckWith>,
     /// When it was added.
     #[schema(value_type = i64)]
     created_at: Millis,
@@ -134,6 +142,7 @@ impl RpView {
             pending: None,
             config,
             secrets,
+            check_with: None,
             created_at,
             updated_at,
         }

@@ -66,6 +66,13 @@ pub(crate) enum RpCommand {
         /// Its client id.
         client_id: String,
     },
+    /// Make a fresh secret for one that is told by Standard Webhooks: it signs from now on, and so does the one before it,
+    /// until the next is made.
+    #[command(after_help = "Example: highwater rp renew-secret 5882386c6d801776")]
+    RenewSecret {
+        /// Its client id.
+        client_id: String,
+    },
     /// Remove it for good: what is pending for it is discarded.
     #[command(after_help = "Example: highwater rp remove 5882386c6d801776")]
     Remove {
@@ -205,7 +212,8 @@ pub(crate) struct HowTold {
     /// A further header towards it; repeatable.
     #[arg(long = "header", value_name = "NAME: TEXT|@FILE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
-    /// A secret of Standard Webhooks (whsec_… or whsk_…); repeatable, the current one first: each signs.
+    /// A secret of Standard Webhooks (whsec_… or whsk_…); repeatable, the current one first: each signs. A relying party
+    /// that is added without one gets a fresh one.
     #[arg(long = "webhook-secret", value_name = "TEXT|@FILE")]
     pub(crate) webhook_secrets: Vec<String>,
     /// The certificate to show it (mutual TLS) and its private key, in PEM.

@@ -1,4 +1,4 @@
-//! `rp add|list|show|update|pause|resume|disable|enable|remove|import|verify|listen|token`.
+//! `rp add|list|show|update|pause|resume|disable|enable|renew-secret|remove|import|verify|listen|token`.
 
 mod import;
 pub(crate) mod listen;
@@ -19,9 +19,9 @@ const COLUMNS: &[Column] = &[
     ("NAME", "config.name"),
     ("STATUS", "status"),
     ("FAILING SINCE", "failing_since"),
+    ("PENDING", "pending.deliveries"),
+    ("SINCE", "pending.oldest_at"),
     ("FORMAT", "config.format"),
-    ("WORDS", "config.vocabulary"),
-    ("ALGORITHM", "config.algorithm"),
     ("WEBHOOK", "config.webhook"),
 ];
 const MEMBERS: &[Column] = &[
@@ -31,6 +31,8 @@ const MEMBERS: &[Column] = &[
     ("reason", "reason"),
     ("status since", "status_at"),
     ("failing since", "failing_since"),
+    ("pending", "pending.deliveries"),
+    ("the oldest since", "pending.oldest_at"),
     ("identity provider", "config.idp"),
     ("webhook", "config.webhook"),
     ("format", "config.format"),
@@ -62,7 +64,7 @@ pub(crate) async fn run(command: RpCommand, admin: &Admin) -> Result<Shown> {
         RpCommand::Add { client_id, options } => {
             let Said { config, secrets } = Said::all(&options, &[])?;
             let new = json!({ "client_id": client_id, "config": config, "secrets": secrets });
-            Ok(shown(admin.ask(Method::POST, "/rps", Some(&new)).await?))
+            Ok(with_secret(admin.ask(Method::POST, "/rps", Some(&new)).await?))
         }
         RpCommand::List => {
             let listed = admin.get("/rps").await?;
@@ -92,6 +94,10 @@ pub(crate) async fn run(command: RpCommand, admin: &Admin) -> Result<Shown> {
         RpCommand::Enable { client_id } => {
             let so = "is told again; `highwater deliveries replay` brings back what it missed";
             moved(admin, &client_id, "enable", None, so).await
+        }
+        RpCommand::RenewSecret { client_id } => {
+            let renewed = admin.ask(Method::POST, &at(&client_id, &["webhook-secret"]), None::<&()>).await?;
+            Ok(with_secret(renewed))
         }
         RpCommand::Remove { client_id } => {
             admin.ask(Method::DELETE, &at(&client_id, &[]), None::<&()>).await?;
@@ -130,6 +136,17 @@ async fn token(command: RpTokenCommand, admin: &Admin) -> Result<Shown> {
 /// A relying party's path, or one beneath it.
 fn at(client_id: &str, beneath: &[&str]) -> String {
     path(&[&["rps", client_id], beneath].concat())
+}
+
+/// With what its receiver checks signatures with, where that was just made.
+fn with_secret(rp: Value) -> Shown {
+    let made = &rp["check_with"];
+    let Some(check_with) = made["secret"].as_str().or_else(|| made["public_key"].as_str()) else {
+        return shown(rp);
+    };
+    let card = output::card(&rp, MEMBERS);
+    let text = format!("{check_with}\n\nIts receiver checks with this; it is not shown again.\n{card}");
+    Shown::new(rp, text)
 }
 
 fn shown(rp: Value) -> Shown {

@@ -277,6 +277,22 @@ fn a_relying_party_is_added_changed_and_removed_and_its_secrets_are_not_shown() 
 }
 
 #[test]
+fn a_webhook_secret_is_made_shown_once_and_exchanged_without_a_gap() {
+    let house = house();
+    let add = ["--json", "rp", "add", "abcd", "--webhook", "https://rp.example/", "--format", "webhook-hmac"];
+    let first = house.run(&add).json()["check_with"]["secret"].as_str().expect("a secret").to_owned();
+    assert!(first.starts_with("whsec_"));
+    let renewed = house.run(&["--json", "rp", "renew-secret", "abcd"]).json();
+    assert_ne!(renewed["check_with"]["secret"], *first);
+    assert_eq!(renewed["secrets"]["webhook"], 2, "both sign");
+    house.run(&["rp", "renew-secret", "abcd"]).done();
+    let shown = house.run(&["--json", "rp", "show", "abcd"]).json();
+    assert_eq!((&shown["secrets"]["webhook"], &shown["check_with"]), (&json!(2), &Value::Null));
+    let add = ["rp", "add", "beef", "--webhook", "https://rp.example/", "--format", "webhook-ed25519"];
+    assert!(house.run(&add).done().starts_with("whpk_"), "its receiver needs no secret");
+}
+
+#[test]
 fn what_cannot_be_done_says_why_and_changes_nothing() {
     let house = house();
     house.run(&["rp", "add", RELAY, "--webhook", "https://rp.example/"]).done();
@@ -287,7 +303,9 @@ fn what_cannot_be_done_says_why_and_changes_nothing() {
         ("rp add a --webhook nonsense", "is no URL"),
         ("rp add a! --webhook https://rp.example/", "is no client id"),
         ("rp add a --concurrency 0", "concurrency is from 1 to 1000"),
-        ("rp add a --format webhook-hmac --webhook https://rp.example/", "webhook secrets are needed"),
+        ("rp update 5882386c6d801776 --format webhook-hmac", "webhook secrets are needed"),
+        ("rp renew-secret 5882386c6d801776", "not told by Standard Webhooks"),
+        ("rp renew-secret b", "there is no relying party b"),
         ("rp add a --authorization x --webhook https://rp.example/", "in the FxA format"),
         ("rp add a --authorization @nowhere", "nowhere cannot be read"),
         ("rp add a --idp nobody", "no identity provider nobody is configured"),

@@ -4,6 +4,7 @@ use super::{RpView, change, show_rp, tell_workers, unknown};
 use crate::capability::Inner;
 use crate::http::{given, known_idp, named};
 use crate::merge_patch::patched;
+use crate::rp::FreshSecret;
 use crate::store::registry::{AddRp, KeptRp, Origin, RemoveRp};
 use crate::{ClientId, Config, RelyingParty, Secrets, Status};
 use axum::Json;
@@ -47,7 +48,7 @@ pub(super) struct RpChange {
     secrets: Map<String, Value>,
 }
 
-/// Add a relying party
+/// Add a relying party. One that is told by Standard Webhooks and is given no secret gets a fresh one
 #[utoipa::path(post, path = "/rps", tag = "relying parties", request_body = NewRp,
     responses(
         (status = 201, description = "As it is kept", body = RpView),
@@ -59,7 +60,9 @@ pub(super) async fn add_rp(
     State(inner): State<Arc<Inner>>,
     body: Result<Json<NewRp>, JsonRejection>,
 ) -> Result<(StatusCode, Json<RpView>), Problem> {
-    let NewRp { client_id, config, secrets } = given(body)?;
+    let NewRp { client_id, config, mut secrets } = given(body)?;
+    let made = if secrets.webhook.is_empty() { FreshSecret::of(config.format) } else { None };
+    secrets.webhook.extend(made.as_ref().map(|made| made.secret.clone()));
     if config.stream.is_some() {
         return Err(Problem::invalid("a stream is made by the relying party itself"));
     }
@@ -78,7 +81,8 @@ pub(super) async fn add_rp(
     }
     tell_workers(&inner);
     let kept = KeptRp { rp, origin: Origin::Operator, created_at: now, updated_at: now };
-    Ok((StatusCode::CREATED, Json(RpView::new(kept, &[]))))
+    let check_with = made.map(|made| made.check_with);
+    Ok((StatusCode::CREATED, Json(RpView { check_with, ..RpView::new(kept, &[]) })))
 }
 
 /// Change a relying party
@@ -111,7 +115,7 @@ pub(super) async fn update_rp(
 }
 
 /// What a file says is changed in the file: the next start would undo any other change.
-async fn operators_own(inner: &Arc<Inner>, client_id: &str) -> Result<(), Problem> {
+pub(super) async fn operators_own(inner: &Arc<Inner>, client_id: &str) -> Result<(), Problem> {
     let Json(rp) = show_rp(State(Arc::clone(inner)), Path(client_id.to_owned())).await?;
     match rp.origin {
         Origin::Operator => Ok(()),
