@@ -1,5 +1,6 @@
 //! The broker put together, and what it hands the binary.
 
+use crate::access_tokens::AccessTokens;
 use crate::capability_list::{Source, refresh};
 use crate::clients::Clients;
 use crate::consequence::{CAPABILITY, WriteDeliveries};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     /// Cancelled at the soft stop: whoever waits for something to tell goes empty-handed.
     pub(crate) stopping: CancellationToken,
     pub(crate) clients: Clients,
+    pub(crate) access_tokens: AccessTokens,
     pub(crate) capability_list: Option<Arc<Source>>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) handover: Arc<Handover>,
@@ -89,6 +91,7 @@ impl Broker {
             base_url: settings.base_url()?,
             stopping: life.stopping(),
             clients: Clients::new().map_err(|error| InvalidSettings::new("clients", error.to_string()))?,
+            access_tokens: AccessTokens::default(),
             capability_list: settings.capability_list.as_ref().map(Source::new).transpose()?.map(Arc::new),
             lanes: Arc::default(),
             handover: Arc::default(),

@@ -12,6 +12,7 @@
 //!        logins, registry
 //! ```
 
+mod access_tokens;
 mod breaker;
 mod capability;
 mod capability_list;
@@ -62,7 +63,7 @@ pub use health::Finding;
 pub use registrations::Absent;
 pub use routing::{Recipient, Registry, Selection, recipients};
 pub use rp::{
-    ClientId, Config, Format, InvalidClientId, InvalidConfig, RelyingParty, Secret, Secrets,
+    ClientId, Config, Format, InvalidClientId, InvalidConfig, OauthClient, RelyingParty, Secret, Secrets,
     SigningAlgorithm, Status, Stream, Vocabulary,
 };
 pub use schedule::RetryPolicy;

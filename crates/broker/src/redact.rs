@@ -4,7 +4,8 @@ use crate::RelyingParty;
 
 /// So much of an answer is kept, in bytes.
 pub(crate) const KEPT: usize = 2048;
-const STRUCK: &str = "[redacted]";
+/// Stands for what is not kept.
+pub(crate) const STRUCK: &str = "[redacted]";
 
 /// The beginning of an answer, without tokens, secrets, addresses, or what no store can hold: receivers echo what they
 /// were sent. `None` when there is nothing.

@@ -10,7 +10,7 @@ mod status;
 pub use client_id::{ClientId, InvalidClientId};
 pub use config::{Config, Format, InvalidConfig, SigningAlgorithm, Stream, Vocabulary};
 pub(crate) use fresh_secret::{CheckWith, FreshSecret};
-pub use secret::{Secret, Secrets};
+pub use secret::{OauthClient, Secret, Secrets};
 pub(crate) use secret_rules::webhook_key;
 pub use status::Status;
 

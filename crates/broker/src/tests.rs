@@ -1,6 +1,7 @@
 //! The broker as a whole: events go in through the ledger, a real receiver on a real socket gets what comes out.
 
 mod api;
+mod authorizing;
 mod certificates;
 mod claiming;
 mod conforming;

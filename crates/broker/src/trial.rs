@@ -3,6 +3,7 @@
 //! What the simulator and the conformance suite share: how the receiver is to be told ([`RelyingParty`]), whose keys
 //! sign ([`TrialKeys`]), and one exchange with it.
 
+use crate::access_tokens::{AccessTokens, NoToken};
 use crate::clients::{papers, reach};
 use crate::format::Outgoing;
 use crate::redact::{KEPT, kept};
@@ -15,7 +16,7 @@ use account::{AccountId, IdpId, Subject};
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use jose::{Algorithm, JwkSet, SigningKey, SigningKeyError};
 use outbound::{Answer, Client, Manners, OutboundError, Url};
 use std::sync::Arc;
@@ -126,6 +127,7 @@ pub struct Trial {
     pub(crate) clock: Clock,
     url: Url,
     client: Client,
+    access_tokens: AccessTokens,
 }
 
 impl Trial {
@@ -150,7 +152,7 @@ impl Trial {
         }
         let issuers = Issuers { own: issuer.to_owned(), of_accounts: [].into() };
         let rp = RelyingParty { client_id, config, secrets, status: Status::Enabled, status_at: clock.now() };
-        Ok(Self { rp, issuers, keys, clock, url, client })
+        Ok(Self { rp, issuers, keys, clock, url, client, access_tokens: AccessTokens::default() })
     }
 
     /// The same, about accounts of that issuer; it is [`Trial::new`]'s unless said so.
@@ -191,7 +193,19 @@ impl Trial {
         let headers = outgoing.headers.iter();
         let request = headers.fold(request, |it, (name, value)| it.header(name.clone(), value.clone()));
         let began = Instant::now();
-        let answer = request.glance().await;
+        let authorization = self.access_tokens.authorization(&self.rp, &self.client, self.clock.now()).await;
+        let answer = match authorization {
+            Ok(authorization) => {
+                let authorized =
+                    authorization.into_iter().fold(request, |it, value| it.header(AUTHORIZATION, value));
+                authorized.glance().await
+            }
+            Err(NoToken::Outbound(error)) => Err(error),
+            Err(NoToken::Odd) => Err(OutboundError::Unreadable {
+                to: "the token endpoint".to_owned(),
+                detail: NoToken::Odd.to_string(),
+            }),
+        };
         Exchange { answer, duration: began.elapsed() }
     }
 

@@ -97,6 +97,12 @@ impl Client {
         Ok(Self { http, max_answer: manners.max_answer, reach })
     }
 
+    /// The same client, with the same connections, that reads so many bytes of an answer at most.
+    #[must_use]
+    pub fn taking(&self, max_answer: usize) -> Self {
+        Self { max_answer, ..self.clone() }
+    }
+
     /// A GET.
     pub fn get(&self, url: &Url) -> Request {
         self.request(url, self.http.get(url.clone()))
@@ -269,6 +275,14 @@ mod tests {
         assert_eq!(limited(101).get(&url).send().await.expect("an answer").body().len(), 101);
         let error = limited(100).get(&url).send().await.expect_err("too large");
         assert!(matches!(error, OutboundError::TooLarge { limit: 100, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_same_client_may_take_more() {
+        let (_server, url) = server(ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 101])).await;
+        let limited = client(&Manners { max_answer: 100, ..Manners::default() });
+        assert!(limited.get(&url).send().await.is_err());
+        assert_eq!(limited.taking(101).get(&url).send().await.expect("an answer").body().len(), 101);
     }
 
     #[tokio::test]

@@ -112,6 +112,8 @@ struct SecretNames {
     authorization: bool,
     /// The names of further headers.
     headers: Vec<String>,
+    /// Whether an access token is got for it.
+    oauth: bool,
     /// Whether a certificate is shown to it.
     client_certificate: bool,
     /// How many webhook secrets sign.
@@ -130,6 +132,7 @@ impl RpView {
         let secrets = SecretNames {
             authorization: secrets.authorization.is_some(),
             headers: secrets.headers.keys().cloned().collect(),
+            oauth: secrets.oauth.is_some(),
             client_certificate: secrets.client_certificate.is_some(),
             webhook: secrets.webhook.len(),
         };

@@ -218,8 +218,12 @@ impl Config {
     }
 
     fn check_webhook(&self) -> Result<(), InvalidConfig> {
-        let Some(text) = &self.webhook else { return Ok(()) };
-        let no = |why: &str| Err(InvalidConfig(format!("the webhook {why}")));
+        self.webhook.as_ref().map_or(Ok(()), |text| self.check_url("webhook", text))
+    }
+
+    /// Whether it may be sent there.
+    pub(super) fn check_url(&self, what: &str, text: &str) -> Result<(), InvalidConfig> {
+        let no = |why: &str| Err(InvalidConfig(format!("the {what} {why}")));
         let Ok(url) = text.parse::<Url>() else { return no("is no URL") };
         match url.scheme() {
             _ if text.len() > LONGEST_URL => no("is over 2000 characters long"),

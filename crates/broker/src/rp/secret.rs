@@ -46,16 +46,39 @@ pub struct Secrets {
     /// The certificate that is shown to it (mutual TLS): a chain that begins with it, and its private key; PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<Secret>,
+    /// How an access token for it is got, which is then its `Authorization` (not in the FxA format).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OauthClient>,
     /// Secrets of Standard Webhooks (`whsec_…`, `whsk_…`), the current one first; each signs, so that one can be
     /// exchanged without a gap.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub webhook: Vec<Secret>,
 }
 
+/// We as a client of a relying party's authorization server: OAuth 2.0 client credentials (RFC 6749 section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthClient {
+    /// The token endpoint: `https`, or `http` where private addresses are allowed.
+    pub token_url: String,
+    /// What we are called there.
+    pub client_id: String,
+    /// The secret that goes with it, sent by HTTP Basic.
+    pub client_secret: Secret,
+    /// The scope to ask for, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The resource to ask for (RFC 8707), if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+}
+
 impl Secrets {
     /// Every secret text that is sent, for whoever must strike them out of what is kept.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.authorization.iter().chain(self.headers.values()).chain(&self.webhook).map(Secret::reveal)
+        let oauth = self.oauth.iter().map(|oauth| &oauth.client_secret);
+        let sent = self.authorization.iter().chain(self.headers.values()).chain(&self.webhook).chain(oauth);
+        sent.map(Secret::reveal)
     }
 }
 

@@ -29,6 +29,20 @@ pub(super) fn check(config: &Config, secrets: &Secrets) -> Result<(), InvalidCon
     if secrets.authorization.as_ref().is_some_and(|it| HeaderValue::from_str(it.reveal()).is_err()) {
         return no("the authorization cannot stand in a header");
     }
+    if let Some(oauth) = &secrets.oauth {
+        if config.format == Format::FxaHeader || secrets.authorization.is_some() {
+            return no(
+                "an access token is the `Authorization`; it goes with neither another nor the FxA format",
+            );
+        }
+        let texts = [Some(&oauth.client_id), oauth.scope.as_ref(), oauth.resource.as_ref()];
+        let is_odd =
+            |text: &&String| text.is_empty() || text.len() > 1_000 || text.chars().any(char::is_control);
+        if texts.into_iter().flatten().any(|text| is_odd(&text)) {
+            return no("a text of oauth is empty, over 1000 bytes, or has a control character");
+        }
+        config.check_url("token_url of oauth", &oauth.token_url)?;
+    }
     if secrets.headers.len() > MOST_HEADERS {
         return no("there are over 20 headers");
     }

@@ -28,7 +28,7 @@ async fn a_relying_party_is_added_shown_changed_and_removed_and_its_secrets_are_
         assert_eq!((&changed["config"]["rate"], changed["config"].get("capabilities")), (&json!(5), None));
         assert_eq!(
             changed["secrets"],
-            json!({ "authorization": true, "headers": [], "client_certificate": false, "webhook": 0 })
+            json!({ "authorization": true, "headers": [], "oauth": false, "client_certificate": false, "webhook": 0 })
         );
         let shown = house.ask("GET /rps/aaaa", None).await;
         assert_eq!(shown.json()["status"], "enabled");

@@ -1,6 +1,7 @@
 //! One attempt: sign, send, judge.
 
 use super::Outcome;
+use crate::access_tokens::NoToken;
 use crate::capability::Inner;
 use crate::delivery::after;
 use crate::format::outgoing;
@@ -13,6 +14,8 @@ use crate::store::settle::{Attempt, Attempted};
 use crate::verdict::{Reply, Verdict, judge};
 use crate::{RelyingParty, lanes::Lane};
 use account::Millis;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
 use outbound::{Answer, OutboundError};
 use std::time::Instant;
 
@@ -35,6 +38,10 @@ pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
     let outcome = verdict.as_str();
     meters::attempt(&Measured { delivery: &delivery, outcome, status, at, duration });
     let body = answer.ok().and_then(|answer| kept(answer.body(), &lane.rp));
+    let body = body.map(|text| inner.access_tokens.struck_out(&delivery.client_id, text));
+    if status == Some(StatusCode::UNAUTHORIZED.as_u16()) {
+        inner.access_tokens.forget(&delivery.client_id);
+    }
     let detail = verdict.why().map(|why| why.chars().take(200).collect());
     let attempt = Attempt { at, duration, status, outcome, detail, answer: body };
     Outcome { attempted: attempted(&lane, delivery, &verdict, attempt), _permit: permit }
@@ -44,6 +51,8 @@ pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
 enum Failure {
     /// It could not be made: ours to mend.
     NotMade(String),
+    /// Whoever gives access tokens for it gave none: it cannot be called.
+    NoToken(NoToken),
     Outbound(OutboundError),
 }
 
@@ -54,6 +63,7 @@ impl Failure {
             Self::NotMade(why) => {
                 Verdict::Failed { retry_after: None, strains: false, why: why.clone().into() }
             }
+            Self::NoToken(error) => Verdict::unanswered(error.to_string()),
             Self::Outbound(error) => Verdict::unanswered(match error {
                 OutboundError::Timeout { .. } => "no answer in time",
                 OutboundError::Connect { .. } => "no connection",
@@ -74,9 +84,12 @@ async fn exchange(
     let made = outgoing(rp, delivery, &inner.signer, &inner.issuers, now);
     let made = made.map_err(|error| Failure::NotMade(error.to_string()))?;
     let client = inner.clients.towards(rp).map_err(|error| Failure::NotMade(error.to_string()))?;
+    let authorization =
+        inner.access_tokens.authorization(rp, &client, now).await.map_err(Failure::NoToken)?;
     let request = client.post(&url, made.body).deadline(rp.config.deadline());
     let request =
         made.headers.iter().fold(request, |it, (name, value)| it.header(name.clone(), value.clone()));
+    let request = authorization.into_iter().fold(request, |it, value| it.header(AUTHORIZATION, value));
     request.glance().await.map_err(Failure::Outbound)
 }
 

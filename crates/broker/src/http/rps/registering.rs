@@ -28,7 +28,7 @@ pub(super) struct NewRp {
     /// What may be shown of it.
     #[serde(default)]
     config: Config,
-    /// What may not: `authorization`, `headers`, `client_certificate`, `webhook`.
+    /// What may not: `authorization`, `headers`, `oauth`, `client_certificate`, `webhook`.
     #[serde(default)]
     #[schema(value_type = Object)]
     secrets: Secrets,
