@@ -7,10 +7,10 @@ mod tokens;
 
 use super::named;
 use crate::capability::Inner;
+use crate::rp::CheckWith;
 use crate::store::change::{By, ChangeRp, Changed};
 use crate::store::list::{Backlog, ReadBacklog, ReadFailing};
 use crate::store::registry::{KeptRp, ListRps, Origin, TOPIC};
-use crate::rp::CheckWith;
 use crate::{ClientId, Config, RelyingParty, Settings, Status, worker};
 use account::Millis;
 use axum::Json;
