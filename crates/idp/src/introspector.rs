@@ -168,8 +168,7 @@ impl<'a> Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         if self.is_out {
-            let now = self.now();
-            self.asker.gate.lock().unheard(now);
+            self.asker.gate.lock().unheard(self.asked_at);
         }
     }
 }

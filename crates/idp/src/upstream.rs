@@ -17,8 +17,8 @@ pub enum Lane<'a> {
     Known,
     /// One that nothing is known of: it may be garbage.
     Unknown {
-        /// Who wants to know. Each has a fair share of what there is for unknown tokens; so let it be somebody who was
-        /// recognised, and never a name of an outsider's choosing.
+        /// Who wants to know. When there is not enough for all, they take turns; so let it be somebody who was recognised,
+        /// and never a name of an outsider's choosing.
         caller: &'a str,
     },
 }

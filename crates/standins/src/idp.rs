@@ -1,6 +1,9 @@
 mod accounts;
 mod http;
+mod introspect;
 mod keys;
+
+pub use introspect::Canned;
 
 use crate::Now;
 use crate::running::Running;
@@ -18,8 +21,9 @@ pub const SYNC_SCOPE: &str = "https://identity.mozilla.com/apps/oldsync";
 const CLIENT: &str = "5882386c6d801776";
 const TOKEN_SECONDS: i64 = 6 * 60 * 60;
 
-/// An identity provider of the shape of Mozilla accounts: `GET /v1/jwks`, `POST /v1/verify`, and behind its back the
-/// doings of its users.
+/// An identity provider of the shape of Mozilla accounts: `GET /v1/jwks`, `POST /v1/verify`, `POST /v1/introspect`, and
+/// behind its back the doings of its users. To clients that it knows it also introspects as the standard has it
+/// (RFC 7662): `POST /oauth2/introspect`.
 ///
 /// Its access tokens are JWTs (RFC 9068: `typ` is `at+jwt`) signed with RS256, or opaque ones that only `/v1/verify`
 /// can tell. It forgets the tokens of an account whose password changes, as the real one does; whoever verifies JWTs
@@ -107,7 +111,7 @@ pub enum Health {
 impl StandInIdp {
     /// Starts it with one signing key and no accounts. Making the key takes a moment.
     pub async fn start(now: Now) -> io::Result<Self> {
-        let desk = Arc::new(Desk::new(Keyring::new(), Accounts::default()));
+        let desk = Arc::new(Desk::new(Keyring::new(), Accounts::default(), Arc::clone(&now)));
         Ok(Self { running: Running::start(http::router(Arc::clone(&desk))).await?, desk, now })
     }
 
@@ -146,6 +150,21 @@ impl StandInIdp {
         self.desk.verify_requests.load(Relaxed)
     }
 
+    /// How often it was asked to look into a token, in either way.
+    pub fn introspect_requests(&self) -> u64 {
+        self.desk.introspection.requests.load(Relaxed)
+    }
+
+    /// Answers every request to look into a token like this, until told otherwise with `None`.
+    pub fn answer_introspection(&self, canned: Option<Canned>) {
+        self.desk.introspection.say(canned);
+    }
+
+    /// Lets a client ask at `/oauth2/introspect`, by this secret in the header or in the form.
+    pub fn register_client(&self, id: &str, secret: &str) {
+        self.desk.introspection.register(id, secret);
+    }
+
     /// Makes an account, or makes it anew. Its generation and its keys are as old as this moment.
     pub fn sign_up(&self, subject: &str) {
         self.desk.accounts.sign_up(subject, self.now());
@@ -162,9 +181,16 @@ impl StandInIdp {
     pub fn sign_in_opaque(&self, subject: &str) -> Option<SignIn> {
         let account = self.desk.accounts.find(subject)?;
         let claims = AccessClaims::new(subject, account.generation, self.seconds());
-        let access_token = random_hex::<32>();
-        self.desk.accounts.remember(&access_token, Grant::of(&claims));
-        Some(SignIn { access_token, key_id: account.key_id() })
+        Some(SignIn { access_token: self.mint_opaque(&claims), key_id: account.key_id() })
+    }
+
+    /// A device signs in and gets a refresh token, which only introspection tells from an access token.
+    pub fn sign_in_for_refresh(&self, subject: &str) -> Option<String> {
+        let account = self.desk.accounts.find(subject)?;
+        let claims = AccessClaims::new(subject, account.generation, self.seconds());
+        let token = random_hex::<32>();
+        self.desk.accounts.remember(&token, Grant::of(&claims).without_end());
+        Some(token)
     }
 
     /// The user changes the password; returns when, in milliseconds: the new generation. Keys stay as they are.
@@ -187,6 +213,18 @@ impl StandInIdp {
         let token = self.sign("at+jwt", &self.rendered(claims));
         self.desk.accounts.remember(&token, Grant::of(claims));
         token
+    }
+
+    /// An opaque access token of any content: 64 hexadecimal digits. Unlike a sign-in, it needs no account.
+    pub fn mint_opaque(&self, claims: &AccessClaims) -> String {
+        let token = random_hex::<32>();
+        self.desk.accounts.remember(&token, Grant::of(claims));
+        token
+    }
+
+    /// Takes one token back; the account's others stay.
+    pub fn revoke(&self, token: &str) {
+        self.desk.accounts.forget(token);
     }
 
     /// As [`StandInIdp::mint`], but `/v1/verify` does not know it: for those who need very many.

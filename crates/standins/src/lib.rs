@@ -21,7 +21,7 @@ mod ticket;
 
 pub use device::{Device, TokenAnswer};
 pub use hawk::{HawkHeader, HawkRequest, InvalidHawk};
-pub use idp::{AccessClaims, Health, SYNC_SCOPE, SecurityEvent, SignIn, StandInIdp};
+pub use idp::{AccessClaims, Canned, Health, SYNC_SCOPE, SecurityEvent, SignIn, StandInIdp};
 pub use node::{Refusal, StandInNode};
 pub use queue::StandInQueue;
 pub use rp::{StandInRp, TellWay, Told};

@@ -130,3 +130,50 @@ async fn a_device_shows_what_it_was_given_at_sign_in() {
     assert_eq!(key_id, sign_in.key_id);
     assert!(key_id.starts_with("1700000000000-"));
 }
+
+#[tokio::test]
+async fn an_opaque_token_is_looked_into_in_the_way_of_mozilla_accounts() {
+    let seconds = Arc::new(std::sync::atomic::AtomicI64::new(AT));
+    let clock = Arc::clone(&seconds);
+    let now: Now = Arc::new(move || Millis::from_seconds(clock.load(std::sync::atomic::Ordering::SeqCst)));
+    let idp = StandInIdp::start(now).await.expect("it starts");
+    let url = format!("{}/v1/introspect", idp.url());
+    let introspect = async |token: &str, hint: Option<&str>| {
+        let mut body = json!({ "token": token });
+        if let Some(hint) = hint {
+            body["token_type_hint"] = hint.into();
+        }
+        ask("POST", &url, &[], &body.to_string()).await
+    };
+    idp.sign_up("ada");
+    let access = idp.sign_in_opaque("ada").expect("signed up").access_token;
+    let refresh = idp.sign_in_for_refresh("ada").expect("signed up");
+    let (status, answer) = introspect(&access, Some("access_token")).await;
+    assert_eq!((status, &answer["active"], &answer["sub"]), (200, &json!(true), &json!("ada")));
+    assert_eq!((&answer["iat"], &answer["auth_time"]), (&json!(AT * 1000), &json!(AT)));
+    assert_eq!(introspect(&refresh, None).await.1["token_type"], "refresh_token");
+    assert_eq!(introspect(&refresh, Some("access_token")).await.1, json!({ "active": false }));
+    assert_eq!(introspect("garbage", None).await, (200, json!({ "active": false })));
+    assert_eq!(introspect(&access, Some("id_token")).await.0, 400);
+
+    seconds.fetch_add(7 * 60 * 60, std::sync::atomic::Ordering::SeqCst);
+    let (_, ended) = introspect(&access, None).await;
+    assert_eq!((&ended["active"], &ended["sub"]), (&json!(false), &json!("ada")));
+    idp.revoke(&access);
+    assert_eq!(introspect(&access, None).await.1, json!({ "active": false }));
+    assert_eq!(idp.introspect_requests(), 7);
+}
+
+#[tokio::test]
+async fn only_a_client_that_is_known_is_told_by_the_standard() {
+    let idp = StandInIdp::start(now()).await.expect("it starts");
+    idp.sign_up("ada");
+    let token = idp.sign_in_opaque("ada").expect("signed up").access_token;
+    idp.register_client("me", "s3cret");
+    let url = format!("{}/oauth2/introspect", idp.url());
+    let introspect = async |proof: &str| ask("POST", &url, &[], &format!("token={token}{proof}")).await;
+    assert_eq!(introspect("").await.0, 401);
+    assert_eq!(introspect("&client_id=me&client_secret=wrong").await.0, 401);
+    let (status, answer) = introspect("&client_id=me&client_secret=s3cret").await;
+    assert_eq!((status, &answer["token_type"], &answer["iat"]), (200, &json!("Bearer"), &json!(AT)));
+}

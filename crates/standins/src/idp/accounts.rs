@@ -28,6 +28,10 @@ pub(super) struct Grant {
     pub(super) client_id: String,
     pub(super) scopes: Vec<String>,
     pub(super) generation: Option<i64>,
+    /// Milliseconds since the epoch.
+    pub(super) issued_at: i64,
+    /// Milliseconds since the epoch; a refresh token has no end.
+    pub(super) expires_at: Option<i64>,
 }
 
 impl Grant {
@@ -37,7 +41,14 @@ impl Grant {
             client_id: claims.client_id.clone(),
             scopes: claims.scope.split_whitespace().map(str::to_owned).collect(),
             generation: claims.generation,
+            issued_at: claims.issued_at * 1000,
+            expires_at: Some(claims.expires_at * 1000),
         }
+    }
+
+    /// The right to new access tokens, for as long as it is not taken back.
+    pub(super) fn without_end(self) -> Self {
+        Self { expires_at: None, ..self }
     }
 }
 
@@ -78,6 +89,10 @@ impl Accounts {
 
     pub(super) fn remember(&self, token: &str, grant: Grant) {
         self.lock().tokens.insert(token.to_owned(), grant);
+    }
+
+    pub(super) fn forget(&self, token: &str) {
+        self.lock().tokens.remove(token);
     }
 
     pub(super) fn verify(&self, token: &str) -> Option<Grant> {

@@ -1,6 +1,8 @@
 use super::Health;
 use super::accounts::Accounts;
+use super::introspect::{Desk as IntrospectionDesk, by_form, by_json};
 use super::keys::Keyring;
+use crate::Now;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -14,19 +16,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::watch;
 
 /// What the routes share with the hand that moves them.
-#[derive(Debug)]
 pub(super) struct Desk {
     pub(super) keys: Keyring,
     pub(super) accounts: Accounts,
     pub(super) health: watch::Sender<Health>,
     pub(super) jwks_requests: AtomicU64,
     pub(super) verify_requests: AtomicU64,
+    pub(super) introspection: IntrospectionDesk,
+    pub(super) now: Now,
 }
 
 impl Desk {
-    pub(super) fn new(keys: Keyring, accounts: Accounts) -> Self {
+    pub(super) fn new(keys: Keyring, accounts: Accounts, now: Now) -> Self {
         let health = watch::Sender::new(Health::Up);
-        Self { keys, accounts, health, jwks_requests: AtomicU64::new(0), verify_requests: AtomicU64::new(0) }
+        let (jwks_requests, verify_requests) = (AtomicU64::new(0), AtomicU64::new(0));
+        let introspection = IntrospectionDesk::default();
+        Self { keys, accounts, health, jwks_requests, verify_requests, introspection, now }
     }
 }
 
@@ -34,6 +39,8 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/jwks", get(jwks))
         .route("/v1/verify", post(verify))
+        .route("/v1/introspect", post(by_json))
+        .route("/oauth2/introspect", post(by_form))
         .layer(from_fn_with_state(Arc::clone(&desk), feel))
         .with_state(desk)
 }
@@ -72,7 +79,7 @@ async fn verify(State(desk): State<Arc<Desk>>, Json(question): Json<Question>) -
 }
 
 /// An error in the shape of Mozilla accounts' OAuth server.
-fn error(status: StatusCode, errno: u16, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, errno: u16, message: &str) -> Response {
     let name = status.canonical_reason().unwrap_or_default();
     let body = json!({ "code": status.as_u16(), "errno": errno, "error": name, "message": message });
     (status, Json(body)).into_response()
