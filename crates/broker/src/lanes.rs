@@ -1,6 +1,7 @@
 //! A lane for each relying party: its room, its breaker, its rate. What happens in one lane is nothing to the others.
 
 use crate::breaker::{Admission, Breaker};
+use crate::meters::Attempts;
 use crate::routing::Registry;
 use crate::token_bucket::TokenBucket;
 use crate::{ClientId, RelyingParty, Verdict};
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
 
 /// After a delivery found no room, its lane is looked at again for this long: it may not be committed yet.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -18,6 +20,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// One relying party's lane, for as long as it stays as it is: a change of it makes a new one.
 pub(crate) struct Lane {
     pub(crate) rp: Arc<RelyingParty>,
+    /// Where it is told.
+    pub(crate) webhook: Option<Url>,
+    pub(crate) meters: Attempts,
     room: Arc<Semaphore>,
     state: Mutex<LaneState>,
 }
@@ -47,7 +52,8 @@ impl Lane {
             expected_until: Millis::ZERO,
         };
         let room = Arc::new(Semaphore::new(usize::try_from(rp.config.concurrency).unwrap_or(1)));
-        Self { rp, room, state: Mutex::new(state) }
+        let (webhook, meters) = (rp.config.webhook_url(), Attempts::of(&rp.client_id));
+        Self { rp, webhook, meters, room, state: Mutex::new(state) }
     }
 
     /// Leave for up to `wanted` deliveries to begin now; `None` when none may.
@@ -104,6 +110,13 @@ impl Lane {
     /// There is more than was claimed.
     pub(crate) fn has_backlog(&self) {
         self.state.lock().has_backlog = true;
+    }
+
+    /// Whether nothing is under way, being claimed, or known to be there.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self, now: Millis) -> bool {
+        !self.may_have_backlog(now)
+            && Some(self.room.available_permits()) == usize::try_from(self.rp.config.concurrency).ok()
     }
 
     pub(crate) fn may_have_backlog(&self, now: Millis) -> bool {

@@ -1,5 +1,8 @@
-//! What is measured: by fxa-event-broker's names where it had one, per relying party besides. Labels differ by relying
-//! party, so handles are looked up as they are needed.
+//! What is measured: by fxa-event-broker's names where it had one, per relying party besides.
+
+mod attempts;
+
+pub(crate) use attempts::{Attempts, arrived};
 
 use crate::routing::Registry;
 use crate::store::list::Backlog;
@@ -82,37 +85,6 @@ pub(crate) fn left_over(client_id: &ClientId, count: usize) {
     let client_id = client_id.as_str().to_owned();
     counter!("proxy.webhookNotFound", "clientId" => client_id)
         .increment(u64::try_from(count).unwrap_or(u64::MAX));
-}
-
-/// An attempt has ended. Times are in seconds.
-pub(crate) fn attempt(measured: &Measured<'_>) {
-    let Measured { delivery, outcome, status, at, duration } = *measured;
-    let client_id = delivery.client_id.as_str().to_owned();
-    let by_rp = [("client_id", client_id.clone()), ("outcome", outcome.to_owned())];
-    histogram!("broker.attempt", &by_rp).record(duration.as_secs_f64());
-    // What follows are answers.
-    let Some(status) = status else { return };
-    histogram!("proxy.queueDelay").record(at.since(delivery.created_at).as_secs_f64());
-    let kind = event_name(&delivery.kind);
-    let tags = [("clientId", client_id), ("statusCode", status.to_string()), ("type", kind.to_owned())];
-    if outcome != "delivered" {
-        counter!("proxy.fail", &tags).increment(1);
-        return;
-    }
-    let arrived_at = at.plus(duration);
-    histogram!("proxy.success", &tags).record(arrived_at.since(delivery.created_at).as_secs_f64());
-    if delivery.kind == "subscription_change" {
-        histogram!("proxy.sub.eventDelay").record(arrived_at.since(delivery.event_at).as_secs_f64());
-    }
-    arrived(&delivery.client_id, delivery.created_at, delivery.event_at, arrived_at);
-}
-
-/// A relying party has a token: how long after it was made, and after what it tells of.
-pub(crate) fn arrived(client_id: &ClientId, created_at: Millis, event_at: Millis, arrived_at: Millis) {
-    let client_id = client_id.as_str().to_owned();
-    let since = |at: Millis| arrived_at.since(at).as_secs_f64();
-    histogram!("broker.delivery_delay", "client_id" => client_id.clone()).record(since(created_at));
-    histogram!("broker.event_delay", "client_id" => client_id).record(since(event_at));
 }
 
 /// What is outstanding now.

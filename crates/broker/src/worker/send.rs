@@ -6,13 +6,13 @@ use crate::capability::Inner;
 use crate::delivery::after;
 use crate::format::outgoing;
 use crate::handover::Held;
-use crate::meters::{self, Measured};
+use crate::lanes::Lane;
+use crate::meters::Measured;
 use crate::redact::kept;
 use crate::store::record::Line;
 use crate::store::rows::Delivery;
 use crate::store::settle::{Attempt, Attempted};
 use crate::verdict::{Reply, Verdict, judge};
-use crate::{RelyingParty, lanes::Lane};
 use account::Millis;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
@@ -24,7 +24,7 @@ pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
     let Held { lane, delivery, permit } = held;
     let at = inner.now();
     let began = Instant::now();
-    let answer = exchange(inner, &lane.rp, &delivery, at).await;
+    let answer = exchange(inner, &lane, &delivery, at).await;
     let duration = began.elapsed();
     let verdict = match &answer {
         Ok(answer) => judge(lane.rp.config.format, &reply(answer)),
@@ -36,7 +36,7 @@ pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
     }
     let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
     let outcome = verdict.as_str();
-    meters::attempt(&Measured { delivery: &delivery, outcome, status, at, duration });
+    lane.meters.ended(&Measured { delivery: &delivery, outcome, status, at, duration });
     let body = answer.ok().and_then(|answer| kept(answer.body(), &lane.rp));
     let body = body.map(|text| inner.access_tokens.struck_out(&delivery.client_id, text));
     if status == Some(StatusCode::UNAUTHORIZED.as_u16()) {
@@ -74,19 +74,15 @@ impl Failure {
     }
 }
 
-async fn exchange(
-    inner: &Inner,
-    rp: &RelyingParty,
-    delivery: &Delivery,
-    now: Millis,
-) -> Result<Answer, Failure> {
-    let url = rp.config.webhook_url().ok_or_else(|| Failure::NotMade("no endpoint".into()))?;
+async fn exchange(inner: &Inner, lane: &Lane, delivery: &Delivery, now: Millis) -> Result<Answer, Failure> {
+    let rp = &*lane.rp;
+    let url = lane.webhook.as_ref().ok_or_else(|| Failure::NotMade("no endpoint".into()))?;
     let made = outgoing(rp, delivery, &inner.signer, &inner.issuers, now);
     let made = made.map_err(|error| Failure::NotMade(error.to_string()))?;
     let client = inner.clients.towards(rp).map_err(|error| Failure::NotMade(error.to_string()))?;
     let authorization =
         inner.access_tokens.authorization(rp, &client, now).await.map_err(Failure::NoToken)?;
-    let request = client.post(&url, made.body).deadline(rp.config.deadline());
+    let request = client.post(url, made.body).deadline(rp.config.deadline());
     let request =
         made.headers.iter().fold(request, |it, (name, value)| it.header(name.clone(), value.clone()));
     let request = authorization.into_iter().fold(request, |it, value| it.header(AUTHORIZATION, value));
