@@ -103,7 +103,9 @@ impl<'a> Load<'a> {
                     }
                     ensure!(heard.elapsed() < PATIENCE, "{seen} of {} have come, and no more come", self.begun);
                     self.seen = seen;
+                    // Never what is there already: that would be answered, and asked, again and again.
                     let wanted = if Instant::now() >= end { self.begun } else { self.begun.min(seen + STEP) };
+                    let wanted = wanted.max(seen + 1);
                     asking = Box::pin(receivers.seen(usize::try_from(wanted)?));
                 }
                 () = sleep_until(due), if matches!(pace, Pace::Every(_)) && due < end => {}
