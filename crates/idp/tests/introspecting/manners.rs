@@ -173,3 +173,35 @@ async fn without_a_limit_there_is_none() {
     }
     assert_eq!(world.idp.introspection_state(world.now()).expect("it can be asked").budget, None);
 }
+
+#[tokio::test]
+async fn what_is_asked_what_is_left_and_who_is_spared_is_measured() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let world = World::new().await;
+    active(world.ask(&world.token()).await);
+    world.ask("garbage").await;
+    world.there.answer_introspection(Some(Canned::status(429).retry_after("60")));
+    world.ask_for("a", "garbage").await;
+    world.ask_for("a", "garbage").await;
+    let text = handle.render();
+    for line in [
+        r#"idp_introspections{idp="idp",outcome="active"} 1"#,
+        r#"idp_introspections{idp="idp",outcome="inactive"} 1"#,
+        r#"idp_introspections{idp="idp",outcome="status"} 1"#,
+        r#"idp_introspections{idp="idp",outcome="spared"} 1"#,
+        r#"idp_introspection_count{idp="idp",outcome="active"} 1"#,
+        r#"idp_introspection_count{idp="idp",outcome="status"} 1"#,
+        r#"idp_introspection_breaker{idp="idp"} 2"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    let left = |lane: &str| {
+        let start = format!(r#"idp_introspection_budget{{idp="idp",lane="{lane}"}} "#);
+        let line = text.lines().find_map(|line| line.strip_prefix(&start)).expect("it is shown");
+        line.parse::<f64>().expect("a number")
+    };
+    // Three of forty are gone, and the refill of a moment may be back.
+    assert!((26.9..29.0).contains(&left("known")) && (17.9..20.0).contains(&left("unknown")), "{text}");
+}

@@ -1,5 +1,5 @@
-//! Names by which the README of fxa-event-broker once called some of its metrics, for dashboards that still ask by them:
-//! what are labels now was a part of the name.
+//! Names that dashboards of others may still ask by: what the README of fxa-event-broker once called some of its metrics
+//! (what are labels now was a part of the name), and what Relay's bearer authentication called its own.
 
 use metrics::{Key, Label};
 
@@ -15,8 +15,24 @@ pub(super) fn old_name(key: &Key) -> Option<Key> {
             let (client_id, status) = (label("clientId")?, label("statusCode")?);
             Some(Key::from_name(format!("{outcome}.{client_id}.{status}")))
         }
+        "idp.introspection" => {
+            let result = introspection_result(label("outcome")?);
+            Some(Key::from_parts("accounts_introspection_ms", vec![Label::new("result", result)]))
+        }
         "proxy.sub.eventDelay" => Some(Key::from_static_name("proxy.sub.queueDelay")),
         _ => None,
+    }
+}
+
+/// Relay's word for what came of a question. What has no word of its own there is what its code would have made of it.
+fn introspection_result(outcome: &str) -> &'static str {
+    match outcome {
+        "active" => "OK",
+        "timeout" => "Timeout",
+        "unreachable" => "FailedRequest",
+        "status" => "NotOK",
+        "unreadable" => "NotJson",
+        _ => "NotActive",
     }
 }
 
@@ -39,9 +55,34 @@ mod tests {
             ("proxy.fail", &tags, Some("proxy.fail.5882386c6d801776.200")),
             ("proxy.fail", &[], None),
             ("proxy.sub.eventDelay", &[], Some("proxy.sub.queueDelay")),
+            (
+                "idp.introspection",
+                &[("idp", "fxa"), ("outcome", "active")],
+                Some("accounts_introspection_ms"),
+            ),
             ("token_creation", &[], None),
         ] {
             assert_eq!(old(name, labels).as_deref(), expected, "{name} {labels:?}");
+        }
+    }
+
+    #[test]
+    fn relays_results_keep_their_words() {
+        let result = |outcome: &'static str| {
+            let key = Key::from_parts("idp.introspection", vec![Label::new("outcome", outcome)]);
+            let old = old_name(&key).expect("it had a name");
+            old.labels().next().map(|label| (label.key().to_owned(), label.value().to_owned()))
+        };
+        for (outcome, expected) in [
+            ("active", "OK"),
+            ("inactive", "NotActive"),
+            ("other_kind", "NotActive"),
+            ("timeout", "Timeout"),
+            ("unreachable", "FailedRequest"),
+            ("status", "NotOK"),
+            ("unreadable", "NotJson"),
+        ] {
+            assert_eq!(result(outcome), Some(("result".to_owned(), expected.to_owned())));
         }
     }
 }
