@@ -54,6 +54,7 @@ impl Idp {
     /// From its configuration. Touches no network.
     pub fn new(config: &IdpConfig) -> Result<Self, ConfigError> {
         config.check()?;
+        let client = client(config, Manners::default().max_answer)?;
         Ok(Self {
             id: config.id.clone(),
             issuers: Issuers::new(&config.issuers),
@@ -63,8 +64,8 @@ impl Idp {
             opaque_tokens: config.opaque_tokens,
             keys: keys(config)?,
             keys_refresh: config.keys_refresh,
-            asking: asking(config)?,
-            introspector: Introspector::configured(config)?,
+            introspector: Introspector::configured(config, &client)?,
+            asking: asking(config, client)?,
         })
     }
 
@@ -214,9 +215,8 @@ fn keys(config: &IdpConfig) -> Result<Keys, ConfigError> {
     Ok(keys.fetched_from(client(config, jose::MAX_SET)?, url, pace, config.id.as_str()))
 }
 
-fn asking(config: &IdpConfig) -> Result<Option<Asking>, ConfigError> {
+fn asking(config: &IdpConfig, client: Client) -> Result<Option<Asking>, ConfigError> {
     let Some(url) = config.verify_endpoint()? else { return Ok(None) };
-    let client = client(config, Manners::default().max_answer)?;
     Ok(Some(Asking::new(client, url, config.request_timeout, config.max_in_flight, config.id.as_str())))
 }
 

@@ -6,7 +6,7 @@ mod meters;
 use crate::client_auth::{ClientAuth, papers};
 use crate::introspection::{Question, read};
 use crate::issuers::Issuers;
-use crate::upstream::{Budget, Gate, Heard, Held, Places};
+use crate::upstream::{Budget, BudgetLeft, Gate, Heard, Held, Places};
 use crate::{ConfigError, IdpConfig, Introspected, Lane, Trouble};
 use account::Millis;
 use exchange::{Exchange, Failure};
@@ -27,8 +27,8 @@ pub struct IntrospectionState {
     pub breaker: &'static str,
     /// How long it is left alone from now; zero when it may be asked.
     pub spared_for: Duration,
-    /// How many questions about known tokens, and about unknown ones, could be asked at once; `None` without a bound.
-    pub budget: Option<(f64, f64)>,
+    /// What is left of the questions that it can be asked; `None` without a bound.
+    pub budget: Option<BudgetLeft>,
 }
 
 /// The endpoint, with its manners.
@@ -45,11 +45,15 @@ pub(crate) struct Introspector {
 }
 
 impl Introspector {
-    /// As configured; `None` where there is nobody to ask.
-    pub(crate) fn configured(config: &IdpConfig) -> Result<Option<Self>, ConfigError> {
+    /// As configured; `None` where there is nobody to ask. Shares the connections of `client`, unless it needs papers.
+    pub(crate) fn configured(config: &IdpConfig, client: &Client) -> Result<Option<Self>, ConfigError> {
         let Some(url) = config.introspection_endpoint()? else { return Ok(None) };
-        let manners = config.manners(Manners::default().max_answer)?;
-        let client = Client::for_one_operator_address(&manners, &papers(config)?)?;
+        let papers = papers(config)?;
+        let client = if papers.are_none() {
+            client.clone()
+        } else {
+            Client::for_one_operator_address(&config.manners(Manners::default().max_answer)?, &papers)?
+        };
         let protocol = config.introspection.protocol;
         let auth = ClientAuth::new(config)?;
         // It was full at any time before the first question.
@@ -74,12 +78,8 @@ impl Introspector {
 
     pub(crate) fn state(&self, now: Millis) -> IntrospectionState {
         let mut gate = self.gate.lock();
-        let left = gate.left(now);
-        let state = IntrospectionState {
-            breaker: gate.breaker(),
-            spared_for: gate.spared_for(now),
-            budget: left.map(|left| (left.known, left.unknown)),
-        };
+        let (breaker, spared_for, budget) = (gate.breaker(), gate.spared_for(now), gate.left(now));
+        let state = IntrospectionState { breaker, spared_for, budget };
         self.meters.show(&state);
         state
     }

@@ -36,4 +36,4 @@ pub use introspector::IntrospectionState;
 pub use key_set::KeySet;
 pub use registry::Idps;
 pub use secret::Secret;
-pub use upstream::Lane;
+pub use upstream::{BudgetLeft, Lane};

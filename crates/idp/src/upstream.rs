@@ -5,7 +5,8 @@ mod callers;
 mod gate;
 mod places;
 
-pub(crate) use budget::{Budget, Left};
+pub(crate) use budget::Budget;
+pub use budget::BudgetLeft;
 pub(crate) use gate::{Gate, Heard, Held};
 pub(crate) use places::Places;
 

@@ -49,9 +49,9 @@ impl Meters {
             "half_open" => 1.0,
             _ => 2.0,
         });
-        if let Some((known, unknown)) = state.budget {
-            self.known.set(known);
-            self.unknown.set(unknown);
+        if let Some(left) = state.budget {
+            self.known.set(left.known);
+            self.unknown.set(left.unknown);
         }
     }
 }

@@ -20,11 +20,13 @@ pub(crate) struct Budget {
 /// Levels are told as fractions; none is nearer to a whole one than this.
 const ONE: f64 = 1.0 - 1e-9;
 
-/// How many questions each lane could ask at once.
+/// How many questions each lane could ask at once; the part of one that is not there yet included.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Left {
-    pub(crate) known: f64,
-    pub(crate) unknown: f64,
+pub struct BudgetLeft {
+    /// About tokens that were good not long ago.
+    pub known: f64,
+    /// About unknown ones.
+    pub unknown: f64,
 }
 
 impl Budget {
@@ -58,9 +60,9 @@ impl Budget {
         Ok(())
     }
 
-    pub(crate) fn left(&mut self, now: Millis) -> Left {
+    pub(crate) fn left(&mut self, now: Millis) -> BudgetLeft {
         let (known, unknown) = (Lane::Known, Lane::Unknown { caller: "" });
-        Left { known: self.level(known, now), unknown: self.level(unknown, now) }
+        BudgetLeft { known: self.level(known, now), unknown: self.level(unknown, now) }
     }
 
     /// All there is but what is kept for the other lane.

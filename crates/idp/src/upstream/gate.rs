@@ -1,4 +1,4 @@
-use super::{Budget, Lane, Left};
+use super::{Budget, BudgetLeft, Lane};
 use account::Millis;
 use outbound::{Admission, Breaker, BreakerRules, Spread};
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Gate {
     }
 
     /// What is left of the budget, if there is a bound.
-    pub(crate) fn left(&mut self, now: Millis) -> Option<Left> {
+    pub(crate) fn left(&mut self, now: Millis) -> Option<BudgetLeft> {
         self.budget.as_mut().map(|budget| budget.left(now))
     }
 }

@@ -105,8 +105,19 @@ async fn whoever_finds_no_place_in_half_of_the_time_does_not_wait_for_the_rest()
     assert_eq!((trouble(&first), trouble(&second)), (Trouble::Timeout, Trouble::Busy));
 }
 
+/// What somebody does with a connection.
+#[derive(Clone, Copy)]
+enum Does {
+    /// Reads a question and hangs up.
+    HangUp,
+    /// Says something before anything is said.
+    Interrupt,
+    /// Answers each question.
+    Answer,
+}
+
 /// Somebody who treats each connection in this way, and how many there were.
-async fn somebody(reads: bool) -> (String, Arc<AtomicUsize>) {
+async fn somebody(does: Does) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let connections = Arc::new(AtomicUsize::new(0));
@@ -115,33 +126,53 @@ async fn somebody(reads: bool) -> (String, Arc<AtomicUsize>) {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             count.fetch_add(1, Ordering::SeqCst);
-            if reads {
-                let _ = stream.read(&mut [0; 4096]).await;
-            } else {
-                // An alert that no handshake begins with.
-                let _ = stream.write_all(b"no TLS here\r\n").await;
+            match does {
+                Does::HangUp => drop(stream.read(&mut [0; 4096]).await),
+                // No handshake of TLS goes on like this.
+                Does::Interrupt => drop(stream.write_all(b"no TLS here\r\n").await),
+                Does::Answer => {
+                    const NO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{\"active\":false}";
+                    while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                        drop(stream.write_all(NO).await);
+                    }
+                }
             }
         }
     });
     (address.to_string(), connections)
 }
 
-async fn asked(server_url: String) -> Introspected {
+fn at(server_url: String) -> Idp {
     let mut config = config("https://idp.example");
     config.server_url = Some(server_url);
-    Idp::new(&config).expect("valid").introspect("token", Lane::Known, Millis::ZERO).await
+    Idp::new(&config).expect("valid")
+}
+
+async fn asked(server_url: String) -> Introspected {
+    at(server_url).introspect("token", Lane::Known, Millis::ZERO).await
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_questions() {
+    let (address, connections) = somebody(Does::Answer).await;
+    let idp = at(format!("http://{address}"));
+    for _ in 0..10 {
+        let told = idp.introspect("token", Lane::Known, Millis::ZERO).await;
+        assert!(matches!(told, Introspected::Inactive(_)), "{told:?}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn a_connection_that_does_not_come_about_is_tried_once_more() {
-    let (address, connections) = somebody(false).await;
+    let (address, connections) = somebody(Does::Interrupt).await;
     assert_eq!(trouble(&asked(format!("https://{address}")).await), Trouble::Unreachable);
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn what_may_have_arrived_is_not_said_again() {
-    let (address, connections) = somebody(true).await;
+    let (address, connections) = somebody(Does::HangUp).await;
     assert_eq!(trouble(&asked(format!("http://{address}")).await), Trouble::Unreachable);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
