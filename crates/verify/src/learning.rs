@@ -1,14 +1,19 @@
 //! How something new is found out about a token, and remembered.
 
+mod asking;
+
+pub use asking::Asking;
+
 use crate::claims::{Claims, Expiry};
 use crate::flights::{Learned, Outcome};
 use crate::lives::Lives;
 use crate::memory::{Inactive, Memory, Remembered, TokenKey};
 use crate::span::Span;
 use crate::words::Words;
-use crate::{CheckError, Derived, Facts, NoRecords, Record, Records, Refusal, Scopes, Settings, Source};
+use crate::{CheckError, Facts, NoRecords, Options, Record, Records, Refusal, Settings, Source};
 use account::Millis;
-use idp::{Idp, Idps, OpaqueTokens, SignatureError, Told};
+use asking::told;
+use idp::{Idp, Idps, Lane, OpaqueTokens, SignatureError};
 use jose::{Compact, is_base64url};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +31,7 @@ pub(crate) struct Learner {
     pub(crate) memory: Memory,
     pub(crate) lives: Arc<Lives>,
     records: Option<Arc<dyn Records>>,
+    asking: Asking,
     words: Words,
     leeway: Duration,
     remember_signed: Duration,
@@ -43,21 +49,29 @@ pub(crate) enum Question {
     Word,
 }
 
+/// A token that something is to be found out about.
+#[derive(Clone, Copy)]
+pub(crate) struct Inquiry<'a> {
+    pub(crate) question: Question,
+    pub(crate) token: &'a str,
+    pub(crate) key: TokenKey,
+    /// For whom, where there is not enough for all.
+    pub(crate) caller: &'a str,
+    pub(crate) now: Millis,
+}
+
 type Found = Result<Facts, CheckError>;
 
 impl Learner {
-    pub(crate) fn new(
-        idps: Idps,
-        settings: &Settings,
-        derived_bytes: usize,
-        records: Option<Arc<dyn Records>>,
-    ) -> Self {
+    pub(crate) fn new(idps: Idps, settings: &Settings, options: Options) -> Self {
+        let Options { records, asking, derived_bytes } = options;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Self {
             idps,
             memory: Memory::new(settings.memory_bytes, settings.inactive_bytes, derived_bytes),
             lives: Lives::new(),
             records,
+            asking,
             words: Words::default(),
             leeway: seconds(settings.leeway_seconds),
             remember_signed: seconds(settings.remember_signed_seconds),
@@ -78,15 +92,15 @@ impl Learner {
 
     /// Finds out about a token and remembers it. What was asked before an event of the account is worth nothing after
     /// it: it is asked anew.
-    pub(crate) async fn learn(&self, question: Question, token: &str, key: TokenKey, now: Millis) -> Outcome {
+    pub(crate) async fn learn(&self, inquiry: Inquiry<'_>) -> Outcome {
         for _ in 0..ATTEMPTS {
             let stamp = self.lives.stamp();
-            let facts = match self.found(question, token, now).await {
+            let facts = match self.found(&inquiry).await {
                 Ok(mut facts) => {
                     facts.words().for_each(|word| self.words.share(word));
                     Arc::new(facts)
                 }
-                Err(error) => return Err(self.failed(error, question, token, key, now)),
+                Err(error) => return Err(self.failed(error, &inquiry)),
             };
             let account = facts.account();
             let record = match &self.records {
@@ -95,7 +109,7 @@ impl Learner {
             };
             if let Ok(life) = self.lives.join(&account, stamp, record) {
                 let learned = Learned { facts, life };
-                self.remember(key, &learned, now);
+                self.remember(inquiry.key, &learned, inquiry.now);
                 return Ok(learned);
             }
         }
@@ -137,14 +151,8 @@ impl Learner {
 
     /// A no ends what was remembered before. Only the identity provider's own is remembered, and only of a token that
     /// nothing but its word can prove: a JWT it does not know may be good by its signature.
-    fn failed(
-        &self,
-        error: CheckError,
-        question: Question,
-        token: &str,
-        key: TokenKey,
-        now: Millis,
-    ) -> CheckError {
+    fn failed(&self, error: CheckError, inquiry: &Inquiry<'_>) -> CheckError {
+        let Inquiry { question, token, key, now, .. } = *inquiry;
         match error {
             CheckError::Refused(Refusal::IdentityProvider)
                 if question == Question::Facts || Compact::split(token).is_err() =>
@@ -158,22 +166,23 @@ impl Learner {
         error
     }
 
-    async fn found(&self, question: Question, token: &str, now: Millis) -> Found {
-        match (question, jwt(token)?) {
-            (Question::Facts, Some(jwt)) => self.verify(token, &jwt, now).await,
+    async fn found(&self, inquiry: &Inquiry<'_>) -> Found {
+        match (inquiry.question, jwt(inquiry.token)?) {
+            (Question::Facts, Some(jwt)) => self.verify(&jwt, inquiry).await,
             (Question::Word, Some(jwt)) => {
                 let claims = jwt.payload().map_err(Refusal::from).and_then(|json| Claims::read(&json));
                 match claims {
-                    Ok(claims) => self.asked(self.idp_of(&claims)?, token, now, claims.expires_at()).await,
-                    Err(_) => self.asked(self.idps.default_idp(), token, now, None).await,
+                    Ok(claims) => self.asked(self.idp_of(&claims)?, inquiry, claims.expires_at()).await,
+                    Err(_) => self.asked(self.idps.default_idp(), inquiry, None).await,
                 }
             }
-            (_, None) => self.asked(self.idps.default_idp(), token, now, None).await,
+            (_, None) => self.asked(self.idps.default_idp(), inquiry, None).await,
         }
     }
 
     /// The cheap checks come first: none of them needs the signature, and all must hold.
-    async fn verify(&self, token: &str, jwt: &Compact<'_>, now: Millis) -> Found {
+    async fn verify(&self, jwt: &Compact<'_>, inquiry: &Inquiry<'_>) -> Found {
+        let now = inquiry.now;
         let header = jwt.header().map_err(Refusal::from)?;
         // RFC 9068 section 4: other JWTs of the same issuer, signed with the same keys, are no access tokens.
         if !header.is_type("at+jwt") {
@@ -186,8 +195,8 @@ impl Learner {
         match idp.verify_signature(jwt, &header).await {
             Ok(proof) => Ok(claims.into_facts(idp.id().clone(), Source::Signature(proof), now)),
             // With no key at all the identity provider's word is the only proof there can be.
-            Err(SignatureError::NoKeys { .. }) if idp.can_be_asked() => {
-                self.asked(idp, token, now, claims.expires_at()).await
+            Err(SignatureError::NoKeys { .. }) if self.asking.can_ask(idp) => {
+                self.asked(idp, inquiry, claims.expires_at()).await
             }
             Err(error) => Err(error.into()),
         }
@@ -201,9 +210,16 @@ impl Learner {
         }
     }
 
-    async fn asked(&self, idp: &Idp, token: &str, now: Millis, expires_at: Option<Millis>) -> Found {
-        let told = idp.ask(token).await?;
-        Ok(facts_of(told, idp, now, expires_at))
+    async fn asked(&self, idp: &Idp, inquiry: &Inquiry<'_>, expires_at: Option<Millis>) -> Found {
+        let lane = if self.memory.knows(&inquiry.key) {
+            Lane::Known
+        } else {
+            Lane::Unknown { caller: inquiry.caller }
+        };
+        let facts = told(self.asking, idp, inquiry, lane, expires_at).await?;
+        // The identity provider's clock may differ from ours, but not by more than any other's.
+        let ended = facts.expires_at.is_some_and(|end| end.plus(self.leeway) <= inquiry.now);
+        if ended { Err(Refusal::Expired.into()) } else { Ok(facts) }
     }
 }
 
@@ -222,24 +238,6 @@ fn is_asked_about(token: &str, opaque_tokens: OpaqueTokens) -> bool {
         OpaqueTokens::Any => !token.is_empty() && token.len() <= MAX_OPAQUE,
         OpaqueTokens::Hex64 => token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()),
         OpaqueTokens::Refuse => false,
-    }
-}
-
-fn facts_of(told: Told, idp: &Idp, learned_at: Millis, expires_at: Option<Millis>) -> Facts {
-    Facts {
-        idp: idp.id().clone(),
-        subject: told.user,
-        client_id: told.client_id.map(Arc::from),
-        scopes: told.scope.iter().collect::<Scopes>(),
-        generation: told.generation,
-        profile_changed_at: told.profile_changed_at,
-        auth_time: None,
-        acr: None,
-        issued_at: None,
-        expires_at,
-        learned_at,
-        source: Source::Word,
-        derived: Derived::default(),
     }
 }
 

@@ -10,6 +10,10 @@
 //! ([`Verifier::account_changed`]). [`Verifier::check`] takes a [`Freshness`]: how old facts may be, whether stale ones
 //! will do while the identity provider cannot be asked, how long to wait.
 //!
+//! A [`Gate`] is the whole check of a request: it reads the `Authorization` header, finds the [`Policy`]'s [`Rule`] for the
+//! method and the path, checks the token, and judges scopes, client, sign-in and the account's [`Record`]. What it does not
+//! let through is a [`Rejection`], which knows its HTTP status, its challenge (RFC 6750, RFC 9470) and its words.
+//!
 //! A [`CheckError`] says whose fault it is: [`CheckError::Refused`] is the token's (401), [`CheckError::Unavailable`]
 //! is trouble at the identity provider (503 with `Retry-After`). The second never comes of a token alone.
 //!
@@ -38,6 +42,7 @@
 //! ```
 
 mod answer;
+mod authorization;
 mod check_error;
 mod claims;
 mod derived;
@@ -45,12 +50,16 @@ mod errands;
 mod facts;
 mod flights;
 mod freshness;
+mod gate;
+mod judging;
 mod learning;
 mod lives;
 mod memory;
 mod meters;
 mod numeric_date;
+mod policy;
 mod record;
+mod rejection;
 mod scopes;
 mod settings;
 mod sight;
@@ -59,14 +68,20 @@ mod verifier;
 mod words;
 
 pub use answer::{Answer, How};
+pub use authorization::{BadAuthorization, bearer_token};
 pub use check_error::{CheckError, Refusal};
 #[cfg(test)]
 pub(crate) use claims::Claims;
 pub use derived::Derived;
 pub use facts::{Facts, Source};
 pub use freshness::Freshness;
+pub use gate::{Gate, Pass, Request};
+pub use judging::{AfterChange, Judgement, judge};
+pub use learning::Asking;
 pub use numeric_date::NumericDate;
+pub use policy::{InvalidPolicy, Policy, PolicyConfig, RouteConfig, Rule};
 pub use record::{NoRecords, Record, Records};
+pub use rejection::Rejection;
 pub use scopes::Scopes;
 pub use settings::Settings;
 pub use sight::Sight;

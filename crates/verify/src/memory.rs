@@ -73,10 +73,29 @@ impl Memory {
         None
     }
 
-    /// Remembers facts for as long as there is room.
+    /// Whether anything good is, or was a while ago, known of a token.
+    pub(crate) fn knows(&self, key: &TokenKey) -> bool {
+        self.facts.contains_key(key)
+    }
+
+    /// Remembers facts for as long as there is room; unless a no was heard since they were asked for.
     pub(crate) fn remember(&self, key: TokenKey, remembered: Remembered) {
-        self.inactive.remove(&key);
-        self.facts.insert(key, remembered);
+        if !self.is_refuted(&key, &remembered) {
+            self.inactive.remove(&key);
+            self.facts.insert(key, remembered);
+        }
+    }
+
+    /// Puts the same facts with another span in their place, if they still have one.
+    pub(crate) fn postpone(&self, key: TokenKey, remembered: Remembered) {
+        if !self.is_refuted(&key, &remembered) {
+            // An error says that they were forgotten meanwhile.
+            drop(self.facts.replace(key, remembered, true));
+        }
+    }
+
+    fn is_refuted(&self, key: &TokenKey, remembered: &Remembered) -> bool {
+        self.inactive.get(key).is_some_and(|no| no.learned_at > remembered.facts.learned_at)
     }
 
     pub(crate) fn forget(&self, key: &TokenKey) {
@@ -230,6 +249,12 @@ mod tests {
         assert!(memory.recall_inactive(&key).is_some());
         memory.remember(key, remembered(&lives, "u"));
         assert!(memory.recall_inactive(&key).is_none());
+        memory.remember_inactive(key, Inactive { learned_at: Millis::new(1), until: Millis::new(20) });
+        memory.remember(key, remembered(&lives, "u"));
+        memory.postpone(key, remembered(&lives, "u"));
+        assert_eq!(recalled(&memory, "token"), None, "an answer from before the no");
+        memory.postpone(memory.key("another"), remembered(&lives, "u"));
+        assert_eq!(recalled(&memory, "another"), None, "nothing to postpone");
     }
 
     #[test]

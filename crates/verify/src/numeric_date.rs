@@ -16,6 +16,11 @@ impl NumericDate {
         Self { at: Millis::from_seconds(seconds), whole: true }
     }
 
+    /// From a birth: known to the second only, unless it is known to the millisecond.
+    pub(crate) fn of(birth: Birth) -> Self {
+        Self { at: birth.earliest, whole: birth.earliest != birth.latest }
+    }
+
     /// The moment; the first one possible when it is known to the second only.
     pub const fn at(self) -> Millis {
         self.at

@@ -1,7 +1,7 @@
 use crate::answer::{Answer, How};
 use crate::errands::Errands;
 use crate::flights::{Flights, Learned, Outcome, Role};
-use crate::learning::{Learner, Question};
+use crate::learning::{Asking, Inquiry, Learner, Question};
 use crate::memory::{Remembered, TokenKey};
 use crate::meters::Meters;
 use crate::sight::{Lookout, Sight};
@@ -16,19 +16,24 @@ use zeroize::Zeroizing;
 
 /// Checks bearer tokens of the identity providers it knows. A clone is the same verifier.
 #[derive(Clone)]
-pub struct Verifier(Arc<Inner>);
+pub struct Verifier {
+    inner: Arc<Inner>,
+    caller: Arc<str>,
+}
 
 /// What a verifier may be given besides its settings.
 pub struct Options {
     /// Who knows what the house has on record of accounts. `None`: nothing is.
     pub records: Option<Arc<dyn Records>>,
+    /// How the identity provider is asked; [`Asking::Verify`].
+    pub asking: Asking,
     /// About how much memory the caller's [`Facts::derive`] takes for each token, in bytes; 384. Counted as remembered.
     pub derived_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { records: None, derived_bytes: 384 }
+        Self { records: None, asking: Asking::default(), derived_bytes: 384 }
     }
 }
 
@@ -50,14 +55,22 @@ impl Verifier {
     /// The same, with records of accounts.
     pub fn with(idps: Idps, settings: &Settings, options: Options) -> Self {
         let errands = Arc::new(Errands::new());
-        Self(Arc::new(Inner {
-            learner: Arc::new(Learner::new(idps, settings, options.derived_bytes, options.records)),
+        let inner = Inner {
+            learner: Arc::new(Learner::new(idps, settings, options)),
             flights: Flights::new(Arc::clone(&errands)),
             errands,
             lookout: Lookout::new(settings),
             max_token: settings.max_token_bytes,
             meters: Meters::new(),
-        }))
+        };
+        Self { inner: Arc::new(inner), caller: Arc::from("") }
+    }
+
+    /// The same verifier, asking for somebody: where the identity provider can be asked less than is wanted, callers
+    /// take turns. Let it be one who was recognised, never a name of an outsider's choosing.
+    #[must_use]
+    pub fn asking_for(&self, caller: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), caller: Arc::from(caller) }
     }
 
     /// What a token says, if it is good now.
@@ -75,8 +88,9 @@ impl Verifier {
     /// before an event of the account is asked anew: neither its answer nor anything remembered before the event is
     /// given out once [`Verifier::account_changed`] has returned.
     pub async fn check(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, CheckError> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let key = inner.key(token)?;
+        let inquiry = Inquiry { question: Question::Facts, token, key, caller: &self.caller, now };
         let remembered = inner.recall(&key, freshness, now);
         match remembered {
             Some((known, Age::Young)) => {
@@ -84,14 +98,12 @@ impl Verifier {
                 Ok(given(known, How::Remembered))
             }
             Some((known, Age::Ripe)) => {
-                inner.refresh(token, key, &known, now);
+                inner.refresh(inquiry, &known);
                 inner.meters.remembered.increment(1);
                 Ok(given(known, How::Remembered))
             }
             // Boxed, so that the future of the common case stays small.
-            stale => {
-                Box::pin(inner.find_out(token, key, freshness, stale.map(|(known, _)| known), now)).await
-            }
+            stale => Box::pin(inner.find_out(inquiry, freshness, stale.map(|(known, _)| known))).await,
         }
     }
 
@@ -99,9 +111,10 @@ impl Verifier {
     /// grants whose birth is too coarsely known to be compared with a mark ([`account::Standing::Straddles`]). An
     /// identity provider that cannot be asked is a refusal.
     pub async fn ask(&self, token: &str, now: Millis) -> Result<Arc<Facts>, CheckError> {
-        let key = self.0.key(token)?;
-        let outcome = self.0.learner.learn(Question::Word, token, key, now).await;
-        self.0.told(outcome, Role::Began).map(|answer| answer.facts)
+        let key = self.inner.key(token)?;
+        let inquiry = Inquiry { question: Question::Word, token, key, caller: &self.caller, now };
+        let outcome = self.inner.learner.learn(inquiry).await;
+        self.inner.told(outcome, Role::Began).map(|answer| answer.facts)
     }
 
     /// The same, shared with those who ask at the same time: the question may have been begun a moment ago, at
@@ -112,45 +125,45 @@ impl Verifier {
         patience: Option<Duration>,
         now: Millis,
     ) -> Result<Answer, CheckError> {
-        let key = self.0.key(token)?;
-        let flight = self.0.flight(Question::Word, token, key, now);
-        let (outcome, role) = self.0.flights.join(key.of_another_question(), patience, flight).await;
-        self.0.told(outcome, role)
+        let key = self.inner.key(token)?;
+        let inquiry = Inquiry { question: Question::Word, token, key, caller: &self.caller, now };
+        let (outcome, role) = self.inner.answered(key.of_another_question(), patience, inquiry).await;
+        self.inner.told(outcome, role)
     }
 
     /// Something happened to an account, and the feed tells it at `position`: whatever is remembered of the account is
     /// forgotten, and no question that was begun before [`Verifier::feed_read`] told of this position is answered from.
     pub fn account_changed(&self, account: &AccountId, position: i64) {
-        self.0.learner.lives.end(account, position);
+        self.inner.learner.lives.end(account, position);
     }
 
     /// Every event up to `position` of the feed was told by [`Verifier::account_changed`], and at `proven_at` there
     /// were no more. From the first call on the verifier counts on being told ([`Verifier::sight`]).
     pub fn feed_read(&self, position: i64, proven_at: Millis) {
-        self.0.learner.lives.read_to(position);
-        self.0.lookout.proven(proven_at);
+        self.inner.learner.lives.read_to(position);
+        self.inner.lookout.proven(proven_at);
     }
 
     /// Events may have been missed, or positions begin anew: everything is forgotten, and nothing under way counts.
     pub fn feed_lost(&self, position: i64) {
-        self.0.learner.lives.begin_anew(position);
-        self.0.learner.memory.clear();
+        self.inner.learner.lives.begin_anew(position);
+        self.inner.learner.memory.clear();
     }
 
     /// How well this node sees what happens to accounts.
     pub fn sight(&self, now: Millis) -> Sight {
-        self.0.lookout.sight(now)
+        self.inner.lookout.sight(now)
     }
 
     /// How many tokens are remembered, and about how many bytes that takes.
     pub fn remembered(&self) -> (usize, u64) {
-        self.0.learner.memory.size()
+        self.inner.learner.memory.size()
     }
 
     /// Refreshes in the background what is read and getting old, and goes on with questions that everybody gave up. To
     /// be run for as long as the process serves; without it, both are left undone. Ends when it is dropped.
     pub async fn run_errands(&self) -> Infallible {
-        self.0.errands.run().await
+        self.inner.errands.run().await
     }
 }
 
@@ -184,24 +197,23 @@ impl Inner {
     }
 
     /// Learns it anew in the background, for those who come later.
-    fn refresh(&self, token: &str, key: TokenKey, known: &Remembered, now: Millis) {
+    fn refresh(&self, inquiry: Inquiry<'_>, known: &Remembered) {
         if self.errands.are_run() {
-            let postponed = Remembered { span: known.span.postponed(now), ..known.clone() };
-            self.learner.memory.remember(key, postponed);
+            let postponed = Remembered { span: known.span.postponed(inquiry.now), ..known.clone() };
+            self.learner.memory.postpone(inquiry.key, postponed);
             self.meters.refreshed.increment(1);
-            self.flights.begin(key, self.flight(Question::Facts, token, key, now));
+            self.flights.begin(inquiry.key, self.flight(inquiry));
         }
     }
 
     /// `stale` is what may be given out when nothing better is to be had.
     async fn find_out(
         &self,
-        token: &str,
-        key: TokenKey,
+        inquiry: Inquiry<'_>,
         freshness: &Freshness,
         stale: Option<Remembered>,
-        now: Millis,
     ) -> Result<Answer, CheckError> {
+        let Inquiry { token, key, now, .. } = inquiry;
         if let Err(refusal) = self.learner.worth_it(token) {
             return Err(self.meters.failed(refusal.into()));
         }
@@ -209,8 +221,7 @@ impl Inner {
             self.meters.negative.increment(1);
             return Err(Refusal::IdentityProvider.into());
         }
-        let flight = self.flight(Question::Facts, token, key, now);
-        let (outcome, role) = self.flights.join(key, freshness.patience, flight).await;
+        let (outcome, role) = self.answered(key, freshness.patience, inquiry).await;
         match (outcome, stale) {
             (Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }), Some(stale))
                 if stale.life.goes_on() =>
@@ -222,17 +233,33 @@ impl Inner {
         }
     }
 
-    fn flight(
+    /// Waits for the answer to a question. One that an event overtook after it had arrived is asked for once more.
+    async fn answered(
         &self,
-        question: Question,
-        token: &str,
-        key: TokenKey,
-        now: Millis,
-    ) -> impl Fn() -> BoxedOutcome + Send + 'static {
-        let (learner, token) = (Arc::clone(&self.learner), Arc::new(Zeroizing::new(token.to_owned())));
+        flight: TokenKey,
+        patience: Option<Duration>,
+        inquiry: Inquiry<'_>,
+    ) -> (Outcome, Role) {
+        for _ in 0..2 {
+            let (outcome, role) = self.flights.join(flight, patience, self.flight(inquiry)).await;
+            if outcome.as_ref().map_or(true, |learned| learned.life.goes_on()) {
+                return (outcome, role);
+            }
+        }
+        (Err(CheckError::Unavailable { retry_after: Duration::from_secs(1) }), Role::Began)
+    }
+
+    fn flight(&self, inquiry: Inquiry<'_>) -> impl Fn() -> BoxedOutcome + Send + use<> {
+        let learner = Arc::clone(&self.learner);
+        let Inquiry { question, token, key, caller, now } = inquiry;
+        let words: Arc<(Zeroizing<String>, Box<str>)> =
+            Arc::new((Zeroizing::new(token.to_owned()), Box::from(caller)));
         move || {
-            let (learner, token) = (Arc::clone(&learner), Arc::clone(&token));
-            Box::pin(async move { learner.learn(question, &token, key, now).await })
+            let (learner, words) = (Arc::clone(&learner), Arc::clone(&words));
+            Box::pin(async move {
+                let (token, caller) = &*words;
+                learner.learn(Inquiry { question, token, key, caller, now }).await
+            })
         }
     }
 
