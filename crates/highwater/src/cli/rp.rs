@@ -131,7 +131,7 @@ pub(crate) enum RpTokenCommand {
 }
 
 /// What can be as by default again.
-const UNSET: [&str; 12] = [
+const UNSET: [&str; 13] = [
     "name",
     "idp",
     "webhook",
@@ -141,6 +141,7 @@ const UNSET: [&str; 12] = [
     "retry",
     "authorization",
     "headers",
+    "oauth",
     "webhook-secrets",
     "client-certificate",
     "certificate-authorities",
@@ -212,6 +213,21 @@ pub(crate) struct HowTold {
     /// A further header towards it; repeatable.
     #[arg(long = "header", value_name = "NAME: TEXT|@FILE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
+    /// Get an access token for it there, by OAuth 2.0 client credentials, and send that as `Authorization`.
+    #[arg(long, value_name = "URL", requires = "oauth_client_id", requires = "oauth_client_secret")]
+    pub(crate) oauth_token_url: Option<String>,
+    /// What Highwater is called there.
+    #[arg(long, value_name = "ID", requires = "oauth_token_url")]
+    pub(crate) oauth_client_id: Option<String>,
+    /// The secret that goes with it.
+    #[arg(long, value_name = "TEXT|@FILE", requires = "oauth_token_url")]
+    pub(crate) oauth_client_secret: Option<String>,
+    /// The scope to ask for.
+    #[arg(long, value_name = "SCOPE", requires = "oauth_token_url")]
+    pub(crate) oauth_scope: Option<String>,
+    /// The resource to ask for (RFC 8707).
+    #[arg(long, value_name = "URL", requires = "oauth_token_url")]
+    pub(crate) oauth_resource: Option<String>,
     /// A secret of Standard Webhooks (whsec_… or whsk_…); repeatable, the current one first: each signs. A relying party
     /// that is added without one gets a fresh one.
     #[arg(long = "webhook-secret", value_name = "TEXT|@FILE")]

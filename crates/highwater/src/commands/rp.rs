@@ -52,6 +52,7 @@ const MEMBERS: &[Column] = &[
     ("stream", "config.stream.id"),
     ("authorization", "secrets.authorization"),
     ("headers", "secrets.headers"),
+    ("access token", "secrets.oauth"),
     ("webhook secrets", "secrets.webhook"),
     ("client certificate", "secrets.client_certificate"),
     ("added", "created_at"),

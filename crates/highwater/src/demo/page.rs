@@ -67,8 +67,9 @@ impl Page {
     pub(crate) fn step(&self, step: &Step) -> Result<()> {
         let mark = if step.held { self.paint(GREEN, "✓") } else { self.paint(RED, "✗") };
         let Step { who, what, micros, .. } = step;
-        let took = self.paint(DIM, &format!("{:>9}", milliseconds(*micros)));
-        self.line(&format!("     {mark} {who:<13}{what:<74}{took}"))
+        let took = micros.map(|micros| format!("{:>9}", milliseconds(micros)));
+        let took = self.paint(DIM, &took.unwrap_or_default());
+        self.line(format!("     {mark} {who:<13}{what:<74}{took}").trim_end())
     }
 
     /// The sum.

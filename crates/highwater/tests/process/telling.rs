@@ -341,6 +341,8 @@ fn a_word_that_does_not_exist_ends_with_2_and_the_words_that_do() {
         ("rp add a --header nonsense", "Name: text"),
         ("rp add a --rate many", "invalid digit"),
         ("rp update a --unset format", "webhook-secrets"),
+        ("rp add a --oauth-token-url https://as.example/token", "--oauth-client-id"),
+        ("rp add a --oauth-scope set", "--oauth-token-url"),
         ("rp import", "--idp"),
         ("deliveries list --state lost", "exhausted"),
         ("deliveries list --limit 0", "1..=1000"),

@@ -37,7 +37,9 @@ impl Said {
     fn place(&mut self, name: &str) -> (&mut Map<String, Value>, String) {
         match name {
             "webhook-secrets" => (&mut self.secrets, "webhook".to_owned()),
-            "authorization" | "headers" | "client-certificate" => (&mut self.secrets, name.replace('-', "_")),
+            "authorization" | "headers" | "oauth" | "client-certificate" => {
+                (&mut self.secrets, name.replace('-', "_"))
+            }
             _ => (&mut self.config, name.replace('-', "_")),
         }
     }
@@ -78,9 +80,24 @@ fn secrets(how: &HowTold) -> Result<Map<String, Value>> {
     Ok(members([
         ("authorization", text(how.authorization.as_deref())?),
         ("headers", Some(headers).filter(|it| !it.is_empty()).map(Value::Object)),
+        ("oauth", oauth(how)?),
         ("webhook", list(&webhook)),
         ("client_certificate", text(how.client_certificate.as_deref())?),
     ]))
+}
+
+/// How we get an access token for it.
+fn oauth(how: &HowTold) -> Result<Option<Value>> {
+    if how.oauth_token_url.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Value::Object(members([
+        ("token_url", how.oauth_token_url.clone().map(Value::from)),
+        ("client_id", how.oauth_client_id.clone().map(Value::from)),
+        ("client_secret", text(how.oauth_client_secret.as_deref())?),
+        ("scope", how.oauth_scope.clone().map(Value::from)),
+        ("resource", how.oauth_resource.clone().map(Value::from)),
+    ]))))
 }
 
 fn text(typed: Option<&str>) -> Result<Option<Value>> {
