@@ -42,7 +42,7 @@ pub(crate) fn admin_routes(inner: &Arc<Inner>) -> OpenApiRouter {
 
 /// A JSON body of the admin API, or the problem with it.
 fn given<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    body.map(|Json(it)| it).map_err(|rejection| Problem::invalid(rejection.body_text()))
+    body.map(|Json(it)| it).map_err(|rejection| Problem::unreadable(&rejection.body_text()))
 }
 
 /// Accounts come from identity providers that are configured: another's name is a slip of the pen.

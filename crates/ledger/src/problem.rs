@@ -31,6 +31,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid request", detail)
     }
 
+    /// 400: a body or a query that cannot be read, by what the reader says of it.
+    pub fn unreadable(said: &str) -> Self {
+        Self::invalid(plainly(said))
+    }
+
     /// 404: there is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not found", detail)
@@ -45,6 +50,18 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
+}
+
+/// What axum says before it comes to the point, and what is said here.
+const PREAMBLES: [(&str, &str); 3] = [
+    ("Failed to deserialize the JSON body into the target type: ", "the body: "),
+    ("Failed to parse the request body as JSON: ", "the body is no JSON: "),
+    ("Failed to deserialize query string: ", "the query: "),
+];
+
+fn plainly(said: &str) -> String {
+    let point = |(before, ours)| said.strip_prefix(before).map(|point| format!("{ours}{point}"));
+    PREAMBLES.into_iter().find_map(point).unwrap_or_else(|| said.to_owned())
 }
 
 /// What a plain text about an error may be long.
@@ -66,7 +83,7 @@ impl Problem {
         let text = axum::body::to_bytes(body, LONGEST_TEXT).await.unwrap_or_default();
         let detail = match String::from_utf8_lossy(&text).into_owned() {
             nothing if nothing.is_empty() => status.canonical_reason().unwrap_or_default().to_lowercase(),
-            text => text,
+            text => plainly(&text),
         };
         let title = match status {
             StatusCode::BAD_REQUEST => "invalid request".to_owned(),

@@ -82,7 +82,7 @@ async fn add_node(
     State(store): State<Store>,
     given: Result<Json<NewNode>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Node>), Problem> {
-    let Json(new) = given.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Json(new) = given.map_err(|rejection| Problem::unreadable(&rejection.body_text()))?;
     let NewNode { url, capacity, available, current_load, downed, backoff } = new;
     let node = NodeUrl::parse(&url)?;
     let rest = NodeChange { available, current_load, capacity: Some(capacity), downed, backoff };
@@ -109,7 +109,7 @@ async fn update_node(
     State(store): State<Store>,
     given: Result<Json<ChangedNode>, JsonRejection>,
 ) -> Result<Json<Node>, Problem> {
-    let Json(changed) = given.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Json(changed) = given.map_err(|rejection| Problem::unreadable(&rejection.body_text()))?;
     let ChangedNode { url: given, available, current_load, capacity, downed, backoff } = changed;
     let change = NodeChange { available, current_load, capacity, downed, backoff };
     if change == NodeChange::default() {

@@ -3,6 +3,7 @@
 use super::given;
 use crate::capability::Inner;
 use crate::store::list::{Filter, ListDeliveries, ShowDelivery};
+use crate::store::registry::ListRps;
 use crate::store::repair::{FindOne, FindReplayable, Replay};
 use crate::worker::TOPIC;
 use crate::{AttemptView, ClientId, DeliveryView, Terminal};
@@ -92,7 +93,7 @@ async fn list_deliveries(
     State(inner): State<Arc<Inner>>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<Vec<DeliveryView>>, Problem> {
-    let Query(query) = query.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Query(query) = query.map_err(|rejection| Problem::unreadable(&rejection.body_text()))?;
     let state = query.state.as_deref().map(state_code).transpose()?;
     let ListQuery { rp: client_id, since, idp, subject, after, limit, .. } = query;
     let filter = Filter { client_id, state, since, idp, subject };
@@ -145,7 +146,8 @@ async fn retry_delivery(
 
 /// Send again what a relying party did not take, since some time: the same tokens, in their order
 #[utoipa::path(post, path = "/deliveries/replay", tag = "deliveries", request_body = ReplayRequest,
-    responses((status = 200, body = Replayed), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Replayed), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 503, body = Problem)))]
 async fn replay_deliveries(
     State(inner): State<Arc<Inner>>,
     body: Result<Json<ReplayRequest>, JsonRejection>,
@@ -155,6 +157,10 @@ async fn replay_deliveries(
         return Err(Problem::invalid(
             "what was delivered is not sent again in bulk; retry one by its number",
         ));
+    }
+    let kept = inner.store.scan(ListRps(inner.snapshots.cipher.clone())).await?;
+    if !kept.iter().any(|it| it.rp.client_id == rp) {
+        return Err(super::rps::unknown(&rp));
     }
     let (mut deliveries, mut after) = (0, 0);
     loop {

@@ -67,7 +67,8 @@ async fn import(
     query: Result<Query<ImportQuery>, QueryRejection>,
     body: Bytes,
 ) -> Result<Json<ImportReport>, Problem> {
-    let Query(ImportQuery { idp }) = query.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Query(ImportQuery { idp }) =
+        query.map_err(|rejection| Problem::unreadable(&rejection.body_text()))?;
     known_idp(&inner, Some(&idp))?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
     let mut report = ImportReport::default();

@@ -152,7 +152,7 @@ impl RpView {
     }
 }
 
-fn unknown(client_id: &ClientId) -> Problem {
+pub(super) fn unknown(client_id: &ClientId) -> Problem {
     Problem::not_found(format!(
         "there is no relying party {client_id}; `highwater rp list` shows those there are"
     ))

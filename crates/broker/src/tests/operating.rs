@@ -255,6 +255,8 @@ async fn what_was_not_taken_is_replayed_as_the_same_tokens_in_their_order() {
         let receipts = house.ask("GET /accounts/main/u1/deletion-receipts", None).await.json();
         assert_eq!(receipts[0]["state"], "delivered");
         assert_eq!(house.ask("POST /deliveries/replay", Some(replay)).await.json()["deliveries"], 0);
+        let nobody = json!({ "rp": "nobody", "since": 0 });
+        assert_eq!(house.ask("POST /deliveries/replay", Some(nobody)).await.status, 404);
         assert_eq!(house.ask("POST /deliveries/1/retry", None).await.json()["deliveries"], 1);
         house.deliver().await;
         assert_eq!(receiver.got()[4].jti(), first);

@@ -367,7 +367,7 @@ async fn a_question_about_dead_letters_that_makes_no_sense_is_a_bad_request() {
     400 Bad Request
     content-type: application/problem+json
     {
-      "detail": "Failed to deserialize query string: limit: invalid digit found in string",
+      "detail": "the query: limit: invalid digit found in string",
       "status": 400,
       "title": "invalid request"
     }
@@ -376,7 +376,7 @@ async fn a_question_about_dead_letters_that_makes_no_sense_is_a_bad_request() {
     400 Bad Request
     content-type: application/problem+json
     {
-      "detail": "Failed to deserialize query string: page: unknown field `page`, expected `after` or `limit`",
+      "detail": "the query: page: unknown field `page`, expected `after` or `limit`",
       "status": 400,
       "title": "invalid request"
     }

@@ -98,7 +98,9 @@ fn said(sum: &Sum) -> String {
     let Sum { events, news, known, junk, .. } = sum;
     let letters = match junk {
         0 => String::new(),
+        1 => "\n1 line became a dead letter; `highwater events dead list` shows why.".to_owned(),
         junk => format!("\n{junk} lines became dead letters; `highwater events dead list` shows why."),
     };
-    format!("{events} events: {news} new, {known} known before.{letters}")
+    let events = if *events == 1 { "1 event".to_owned() } else { format!("{events} events") };
+    format!("{events}: {news} new, {known} known before.{letters}")
 }
