@@ -1,12 +1,11 @@
 //! A lane for each relying party: its room, its breaker, its rate. What happens in one lane is nothing to the others.
 
-use crate::breaker::{Admission, Breaker};
 use crate::meters::Attempts;
 use crate::routing::Registry;
-use crate::token_bucket::TokenBucket;
 use crate::{ClientId, RelyingParty, Verdict};
 use account::Millis;
 use arc_swap::ArcSwap;
+use outbound::{Admission, Breaker, BreakerRules, Rate, Spread, TokenBucket};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +15,14 @@ use url::Url;
 
 /// After a delivery found no room, its lane is looked at again for this long: it may not be committed yet.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// When a relying party is spared, and for how long: while it fails it costs nothing.
+const SPARING: BreakerRules = BreakerRules {
+    failures: 5,
+    first_wait: Duration::from_secs(10),
+    longest_wait: Duration::from_mins(5),
+    probe: Duration::from_mins(1),
+};
 
 /// One relying party's lane, for as long as it stays as it is: a change of it makes a new one.
 pub(crate) struct Lane {
@@ -46,8 +53,8 @@ pub(crate) struct Grant {
 impl Lane {
     fn new(rp: Arc<RelyingParty>, now: Millis) -> Self {
         let state = LaneState {
-            breaker: Breaker::default(),
-            bucket: rp.config.rate.map(|rate| TokenBucket::new(rate, now)),
+            breaker: Breaker::new(SPARING),
+            bucket: rp.config.rate.map(|rate| TokenBucket::new(Rate::per_second(rate), rate, now)),
             has_backlog: true,
             expected_until: Millis::ZERO,
         };
@@ -87,7 +94,9 @@ impl Lane {
     pub(crate) fn note(&self, verdict: &Verdict, now: Millis) {
         let mut state = self.state.lock();
         match verdict {
-            Verdict::Failed { retry_after, strains: true, .. } => state.breaker.failed(now, *retry_after),
+            Verdict::Failed { retry_after, strains: true, .. } => {
+                state.breaker.failed(now, *retry_after, Spread::NONE);
+            }
             // Whatever it said, it is there.
             Verdict::Delivered | Verdict::Failed { .. } | Verdict::Rejected { .. } | Verdict::Gone => {
                 state.breaker.succeeded();

@@ -13,7 +13,6 @@
 //! ```
 
 mod access_tokens;
-mod breaker;
 mod capability;
 mod capability_list;
 mod clients;
@@ -43,7 +42,6 @@ pub mod simulate;
 mod snapshot;
 mod store;
 mod token;
-mod token_bucket;
 mod trial;
 mod verdict;
 mod vocabulary;
@@ -53,7 +51,6 @@ pub use crate::store::list::{AttemptView, DeliveryView};
 pub use crate::store::logins::RememberedLogin;
 pub use crate::store::receipts::DeletionReceipt;
 pub use crate::store::{MIGRATIONS, STATEMENTS};
-pub use breaker::{Admission, Breaker};
 pub use capability::Broker;
 pub use capability_list::CapabilityList;
 pub use consequence::{CAPABILITY, WriteDeliveries};
@@ -69,7 +66,6 @@ pub use rp::{
 pub use schedule::RetryPolicy;
 pub use settings::{InvalidSettings, Settings};
 pub use signer::{CannotSign, Haste, KeyView, Signer, TokenType};
-pub use token_bucket::TokenBucket;
 pub use trial::{FreshTrialKey, InvalidTrial, Trial, TrialKeys, unknown_subject};
 pub use verdict::{Reply, Verdict, judge};
 pub use vocabulary::{Telling, merged, tellings};
