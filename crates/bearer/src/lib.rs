@@ -1,6 +1,42 @@
-//! Answers reverse proxies and services: is this bearer token good, and whose is it?
+//! Answers reverse proxies, services and clients: is this bearer token good, whose is it, and has anything happened to
+//! that account since?
 //!
-//! A proxy asks about each request before it passes it on ([`adapters`]), a service asks about a token, a client comes for
-//! the first time and gets an account.
+//! The token is checked by [`verify`], from memory as a rule. What the ledger knows of the account is judged with it for
+//! every request: a disabled or deleted account is refused at once, a token from before the account's high-water mark is
+//! refused or asked about again. A [`Follower`] reads the ledger's feed, so that what is remembered of an account ends
+//! with the account's next event.
+//!
+//! ```text
+//! proxy ──▶ /verify ─────┐                       ┌─▶ facts (verify) ─▶ rules ─▶ identity headers, or a refusal
+//! service ▶ /introspect ─┼─▶ token ─▶ record ────┤
+//! client ─▶ /api/v1/terms-accepted-user/ ────────┴─▶ the same, then an account of its own here, once
+//! feed ───▶ Follower ─▶ what is remembered ends
+//! ```
 
 pub mod adapters;
+mod capability;
+mod check;
+mod consequence;
+mod credentials;
+mod follower;
+mod http;
+mod meters;
+mod opening;
+mod profile;
+mod records;
+mod refusal;
+mod rules;
+mod settings;
+mod store;
+
+pub use crate::store::{MIGRATIONS, STATEMENTS};
+pub use capability::{Bearer, CAPABILITY};
+pub use consequence::KeepAccounts;
+pub use follower::{Finding, Follower, Hears, Word};
+pub use records::Ledgered;
+pub use refusal::{Refusal, Wire};
+pub use rules::BelowMark;
+pub use settings::{AccountSettings, InvalidSettings, Settings};
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
 use std::fmt;
 
 /// The header that carries a status to a proxy that would not pass it on.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("x-highwater-status");
 
 /// A reverse proxy that asks about requests before it passes them on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Proxy {
     /// nginx, by its `auth_request`.
     Nginx,

@@ -1,0 +1,32 @@
+use crate::Refusal;
+use metrics::Histogram;
+use std::time::Duration;
+use verify::How;
+
+/// What is counted at the faces.
+pub(crate) struct Meters;
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        metrics::describe_counter!("bearer.checks", "Checks of bearer tokens, by face and outcome");
+        metrics::describe_histogram!(
+            "accounts_profile_ms",
+            "Questions to the identity provider for a profile, in milliseconds, by result"
+        );
+        Self
+    }
+
+    /// A check at `face`: how its facts were come by, or why it was refused.
+    #[expect(clippy::unused_self, reason = "whoever counts has described what is counted")]
+    pub(crate) fn checked(&self, face: &'static str, outcome: Result<How, &Refusal>) {
+        let outcome = outcome.map_or_else(|refusal| refusal.wire().error_code, How::as_str);
+        metrics::counter!("bearer.checks", "face" => face, "outcome" => outcome).increment(1);
+    }
+
+    /// By the name and with the results of the field.
+    #[expect(clippy::unused_self, reason = "whoever counts has described what is counted")]
+    pub(crate) fn profile(&self, result: &'static str, took: Duration) {
+        let histogram: Histogram = metrics::histogram!("accounts_profile_ms", "result" => result);
+        histogram.record(took.as_secs_f64() * 1e3);
+    }
+}

@@ -1,0 +1,182 @@
+use crate::BelowMark;
+use crate::adapters::Proxy;
+use account::IdpId;
+use idp::Idps;
+use outbound::Url;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The section `bearer`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The realm of challenges.
+    pub realm: String,
+    /// Which proxy `/verify` itself answers; each has a route of its own besides, `/verify/nginx` and so on.
+    pub proxy: Proxy,
+    /// The scopes that every request through a proxy needs.
+    pub scopes: Vec<String>,
+    /// By the identity provider's id: whether a token from before its account's last change is refused (`reject`, unless
+    /// set) or asked about again (`reintrospect`).
+    pub below_mark: BTreeMap<IdpId, BelowMark>,
+    /// Accounts that are created at their first use. Without it nobody has one, and nobody needs one.
+    pub accounts: Option<AccountSettings>,
+}
+
+/// How accounts come to be here.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountSettings {
+    /// The scope that a token must grant to create one.
+    pub scope: String,
+    /// Where the identity provider tells an account's profile, by the account's own token: e-mail address and locale.
+    pub profile_url: String,
+    /// How long that may take, in seconds; 10.
+    #[serde(default = "ten")]
+    pub profile_timeout_seconds: u32,
+    /// Whether requests through a proxy need an account here; true.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+const fn ten() -> u32 {
+    10
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            realm: "highwater".to_owned(),
+            proxy: Proxy::Nginx,
+            scopes: Vec::new(),
+            below_mark: BTreeMap::new(),
+            accounts: None,
+        }
+    }
+}
+
+/// Settings that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSettings {
+    /// A text that a challenge cannot carry.
+    #[error(
+        "{field} is {value:?}; it must be printable ASCII without quotes, backslashes and, in a scope, spaces"
+    )]
+    Text {
+        /// Which setting.
+        field: &'static str,
+        /// As given.
+        value: String,
+    },
+    /// An identity provider that is not configured.
+    #[error("below_mark names the identity provider {idp}, which is not configured; there are: {known}")]
+    UnknownIdp {
+        /// As given.
+        idp: IdpId,
+        /// Those that are.
+        known: String,
+    },
+    /// A URL that leads nowhere.
+    #[error("accounts.profile_url must be a http or https URL without credentials")]
+    ProfileUrl,
+    /// No time at all.
+    #[error("accounts.profile_timeout_seconds must be above zero")]
+    ProfileTimeout,
+    /// The HTTP client cannot be built.
+    #[error("accounts.profile_url: {0}")]
+    Client(String),
+}
+
+impl Settings {
+    /// Whether they can work; the first thing that is wrong otherwise.
+    pub fn check(&self, idps: &Idps) -> Result<(), InvalidSettings> {
+        let text = |field, value: &str, also: &[u8]| {
+            let good = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~') || also.contains(&byte);
+            let is_good = !value.is_empty() && value.bytes().all(good);
+            if is_good { Ok(()) } else { Err(InvalidSettings::Text { field, value: value.to_owned() }) }
+        };
+        text("realm", &self.realm, b" ")?;
+        self.scopes.iter().try_for_each(|scope| text("scopes", scope, b""))?;
+        if let Some(idp) = self.below_mark.keys().find(|idp| idps.by_id(idp).is_none()) {
+            let known: Vec<&str> = idps.iter().map(|idp| idp.id().as_str()).collect();
+            return Err(InvalidSettings::UnknownIdp { idp: idp.clone(), known: known.join(", ") });
+        }
+        if let Some(accounts) = &self.accounts {
+            text("accounts.scope", &accounts.scope, b"")?;
+            accounts.profile_url()?;
+            if accounts.profile_timeout_seconds == 0 {
+                return Err(InvalidSettings::ProfileTimeout);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn below_mark(&self, idp: &IdpId) -> BelowMark {
+        self.below_mark.get(idp).copied().unwrap_or_default()
+    }
+}
+
+impl AccountSettings {
+    pub(crate) fn profile_url(&self) -> Result<Url, InvalidSettings> {
+        let plain = |url: &Url| {
+            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+        };
+        Url::parse(&self.profile_url).ok().filter(plain).ok_or(InvalidSettings::ProfileUrl)
+    }
+
+    pub(crate) fn profile_timeout(&self) -> Duration {
+        Duration::from_secs(self.profile_timeout_seconds.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use idp::IdpConfig;
+    use serde_json::{Value, json};
+
+    fn checked(given: Value) -> Result<(), String> {
+        let mut config = IdpConfig::new(IdpId::new("fxa").expect("valid"), "https://a.example", "a.example");
+        config.server_url = Some("https://a.example".to_owned());
+        let idps = Idps::new(&[config]).expect("valid");
+        let settings: Settings = serde_json::from_value(given).map_err(|error| error.to_string())?;
+        settings.check(&idps).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_work() {
+        assert_eq!(checked(json!({})), Ok(()));
+        let accounts = json!({ "scope": "https://identity.mozilla.com/apps/relay", "profile_url": "https://p.example/v1/profile" });
+        let below_mark = json!({ "fxa": "reintrospect" });
+        assert_eq!(
+            checked(json!({ "proxy": "caddy", "accounts": accounts, "below_mark": below_mark })),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_at_start_with_its_name() {
+        let accounts = |scope: &str, url: &str, seconds: u32| json!({ "accounts": { "scope": scope, "profile_url": url, "profile_timeout_seconds": seconds } });
+        for (given, field) in [
+            (json!({ "realm": "a\"b" }), "realm"),
+            (json!({ "scopes": ["a b"] }), "scopes"),
+            (json!({ "scopes": [""] }), "scopes"),
+            (json!({ "proxy": "apache" }), "apache"),
+            (json!({ "below_mark": { "other": "reject" } }), "other"),
+            (json!({ "below_mark": { "fxa": "accept" } }), "accept"),
+            (accounts("a\\b", "https://p", 1), "accounts.scope"),
+            (accounts("s", "ftp://p", 1), "profile_url"),
+            (accounts("s", "https://u:p@h", 1), "profile_url"),
+            (accounts("s", "https://h", 0), "profile_timeout_seconds"),
+            (json!({ "prxy": "nginx" }), "prxy"),
+        ] {
+            let error = checked(given.clone()).expect_err(field);
+            assert!(error.contains(field), "{given}: {error}");
+        }
+    }
+}
