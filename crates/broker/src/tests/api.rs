@@ -55,12 +55,18 @@ fn request(method: &str, path: &str, token: Option<&str>, body: Option<&Value>) 
     builder.body(Body::from(body.to_string())).expect("a request")
 }
 
+/// A request to a router that is at hand: for those who have many.
+pub(super) async fn ask(router: &Router, token: Option<&str>, what: &str, body: Option<&Value>) -> Back {
+    let (method, path) = what.split_once(' ').expect("a method and a path");
+    send(router, request(method, path, token, body)).await
+}
+
 impl House {
-    fn admin(&self) -> Router {
+    pub(super) fn admin(&self) -> Router {
         self.broker.capability().admin.split_for_parts().0
     }
 
-    fn public(&self) -> Router {
+    pub(super) fn public(&self) -> Router {
         self.broker.capability().public.split_for_parts().0
     }
 
