@@ -41,6 +41,7 @@ pub(crate) struct Introspector {
     places: Places,
     gate: Mutex<Gate>,
     in_trouble: AtomicBool,
+    has_been_odd: AtomicBool,
     meters: Meters,
 }
 
@@ -66,6 +67,7 @@ impl Introspector {
             places: Places::new(config.max_in_flight),
             gate: Mutex::new(Gate::new(config.introspection.per_minute().map(full))),
             in_trouble: AtomicBool::new(false),
+            has_been_odd: AtomicBool::new(false),
             meters: Meters::new(config.id.as_str()),
         }))
     }
@@ -101,7 +103,7 @@ impl Introspector {
         let sent = Instant::now();
         let answer = self.exchange.answer(token, leave.now(), begun, self.deadline).await;
         let told = answer.and_then(|answer| self.understand(&answer, token));
-        self.note(&told);
+        self.note(told.as_ref().err());
         let retry_after = leave.heard(Failure::heard_in(told.as_ref().err()));
         let told = told.unwrap_or_else(|failure| {
             let retry_after = retry_after.max(failure.retry_after().unwrap_or(SOON));
@@ -120,14 +122,23 @@ impl Introspector {
         })
     }
 
-    /// Logs when trouble begins and when it ends.
-    fn note(&self, told: &Result<Introspected, Failure>) {
-        let was_in_trouble = self.in_trouble.swap(told.is_err(), Ordering::Relaxed);
-        match told {
-            Err(error) if !was_in_trouble => {
+    /// Logs when trouble begins and when it ends. What is odd about one token is logged the first time only: whoever has
+    /// such a token could fill the log with it.
+    fn note(&self, failure: Option<&Failure>) {
+        if let Some(error) = failure
+            && Failure::heard_in(failure) == Heard::Answer
+        {
+            if !self.has_been_odd.swap(true, Ordering::Relaxed) {
+                tracing::warn!(idp = %self.idp, %error, "an odd answer of the identity provider; others are counted only");
+            }
+            return;
+        }
+        let was_in_trouble = self.in_trouble.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(error) if !was_in_trouble => {
                 tracing::warn!(idp = %self.idp, %error, "the identity provider cannot look into tokens");
             }
-            Ok(_) if was_in_trouble => {
+            None if was_in_trouble => {
                 tracing::info!(idp = %self.idp, "the identity provider can look into tokens again");
             }
             _ => {}
