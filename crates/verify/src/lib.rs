@@ -14,6 +14,8 @@
 //! method and the path, checks the token, and judges scopes, client, sign-in and the account's [`Record`]. What it does not
 //! let through is a [`Rejection`], which knows its HTTP status, its challenge (RFC 6750, RFC 9470) and its words.
 //!
+//! With the feature `tower`, `BearerLayer` puts a gate before an axum service.
+//!
 //! A [`CheckError`] says whose fault it is: [`CheckError::Refused`] is the token's (401), [`CheckError::Unavailable`]
 //! is trouble at the identity provider (503 with `Retry-After`). The second never comes of a token alone.
 //!
@@ -52,6 +54,8 @@ mod flights;
 mod freshness;
 mod gate;
 mod judging;
+#[cfg(feature = "tower")]
+mod layer;
 mod learning;
 mod lives;
 mod memory;
@@ -77,6 +81,8 @@ pub use facts::{Facts, Source};
 pub use freshness::Freshness;
 pub use gate::{Gate, Pass, Request};
 pub use judging::{AfterChange, Judgement, judge};
+#[cfg(feature = "tower")]
+pub use layer::{BearerLayer, BearerService};
 pub use learning::Asking;
 pub use numeric_date::NumericDate;
 pub use policy::{InvalidPolicy, Policy, PolicyConfig, RouteConfig, Rule};
