@@ -115,6 +115,25 @@ async fn what_a_command_or_a_node_that_delivers_nothing_takes_in_is_told_by_the_
 }
 
 #[tokio::test]
+async fn with_postgresql_one_node_takes_in_what_another_tells_and_its_successor_goes_on() {
+    let house = house().with("STORE__URL", &testkit::postgres_server().fresh_database().await);
+    let telling = house.serve(&["--roles", "deliver"]);
+    let ingesting = house.serve(&["--roles", "ingest,admin"]);
+    let relay = receiver(TellWay::Header, RELAY, telling.at("public")).await;
+    house.run(&["rp", "add", RELAY, "--webhook", &relay.webhook(), "--allow-private"]).done();
+    happens(&house, &[login(RELAY), change("passwordChange", CHANGED)]);
+    hears(&relay, "password-change").await;
+    // What is killed before its outcome is committed is sent again when its lease has ended.
+    until_delivered(&house, 1).await;
+    telling.kill();
+    happens(&house, &[change("delete", CHANGED + 1)]);
+    let successor = house.serve(&["--roles", "deliver"]);
+    hears(&relay, "delete-user").await;
+    until_delivered(&house, 2).await;
+    assert!(!ingesting.listens("service") && successor.listens("public"));
+}
+
+#[tokio::test]
 async fn a_deletion_leaves_receipts_that_say_who_confirmed_it() {
     let house = house();
     let node = house.serve(&[]);
