@@ -114,6 +114,8 @@ enum Does {
     Interrupt,
     /// Answers each question.
     Answer,
+    /// Lets it wait.
+    Hold,
 }
 
 /// Somebody who treats each connection in this way, and how many there were.
@@ -124,6 +126,7 @@ async fn somebody(does: Does) -> (String, Arc<AtomicUsize>) {
     let count = Arc::clone(&connections);
     #[expect(clippy::disallowed_methods, reason = "the outside world is no part of the process's lifecycle")]
     tokio::spawn(async move {
+        let mut held = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             count.fetch_add(1, Ordering::SeqCst);
             match does {
@@ -136,6 +139,7 @@ async fn somebody(does: Does) -> (String, Arc<AtomicUsize>) {
                         drop(stream.write_all(NO).await);
                     }
                 }
+                Does::Hold => held.push(stream),
             }
         }
     });
@@ -150,6 +154,40 @@ fn at(server_url: String) -> Idp {
 
 async fn asked(server_url: String) -> Introspected {
     at(server_url).introspect("token", Lane::Known, Millis::ZERO).await
+}
+
+#[tokio::test]
+async fn in_a_crowd_no_more_are_on_their_way_than_allowed_and_known_tokens_find_a_place() {
+    let (address, connections) = somebody(Does::Hold).await;
+    let mut config = config("https://idp.example");
+    (config.server_url, config.max_in_flight) = (Some(format!("http://{address}")), 8);
+    config.introspection.burst = 1_000;
+    let idp = Idp::new(&config).expect("valid");
+    let crowd =
+        |lane| futures::future::join_all((0..100).map(|_| idp.introspect("token", lane, Millis::ZERO)));
+    let reach = async |count| {
+        while connections.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), count);
+    };
+    let (mut a, mut b, mut known) =
+        (crowd(Lane::Unknown { caller: "a" }), crowd(Lane::Unknown { caller: "b" }), crowd(Lane::Known));
+    tokio::select! {
+        _ = &mut a => panic!("none was to be answered"),
+        () = reach(3) => {}
+    }
+    tokio::select! {
+        _ = futures::future::join(&mut a, &mut b) => panic!("none was to be answered"),
+        () = reach(6) => {}
+    }
+    tokio::select! {
+        _ = futures::future::join3(&mut a, &mut b, &mut known) => panic!("none was to be answered"),
+        () = reach(8) => {}
+    }
 }
 
 #[tokio::test]
