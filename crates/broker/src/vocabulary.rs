@@ -114,4 +114,6 @@ mod shared {
 }
 
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod tests;

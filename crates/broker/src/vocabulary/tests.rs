@@ -123,7 +123,7 @@ fn a_later_profile_change_takes_an_earlier_one_in() {
     }
 }
 
-fn any_profile() -> impl Strategy<Value = Profile> {
+pub(super) fn any_profile() -> impl Strategy<Value = Profile> {
     let text = || prop::option::of("[a-z@]{1,5}");
     (text(), text(), any::<[Option<bool>; 4]>()).prop_map(|(email, locale, flags)| Profile {
         email,
