@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
     ("STATUS", "status"),
     ("FAILING SINCE", "failing_since"),
     ("PENDING", "pending.deliveries"),
-    ("SINCE", "pending.oldest_at"),
+    ("OLDEST", "pending.oldest_at"),
     ("FORMAT", "config.format"),
     ("WEBHOOK", "config.webhook"),
 ];
