@@ -97,7 +97,7 @@ pub enum ConfigError {
     },
     /// Neither keys nor a place to fetch them from nor anybody to ask.
     #[error(
-        "identity provider {idp}: set server_url, jwks_url or primary_jwk, else no token can be verified"
+        "identity provider {idp}: set server_url, jwks_url, primary_jwk or introspection.url, else no token can be verified"
     )]
     NoKeys {
         /// Whose configuration.
@@ -240,7 +240,8 @@ impl IdpConfig {
         if let Some(flaw) = self.introspection.flaw() {
             return Err(ConfigError::flaw(&self.id, flaw));
         }
-        let asks = self.server_url.is_some() && self.opaque_tokens != OpaqueTokens::Refuse;
+        let asks = (self.server_url.is_some() || self.introspection_endpoint()?.is_some())
+            && self.opaque_tokens != OpaqueTokens::Refuse;
         if self.configured_keys().is_empty() && self.jwks_endpoint()?.is_none() && !asks {
             return Err(ConfigError::NoKeys { idp: idp() });
         }

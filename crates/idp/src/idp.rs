@@ -101,7 +101,8 @@ impl Idp {
 
     /// Which tokens that are no JWT it may be asked about.
     pub fn opaque_tokens(&self) -> OpaqueTokens {
-        if self.asking.is_some() { self.opaque_tokens } else { OpaqueTokens::Refuse }
+        let can_tell = self.asking.is_some() || self.introspector.is_some();
+        if can_tell { self.opaque_tokens } else { OpaqueTokens::Refuse }
     }
 
     /// Whether it can be asked about tokens.

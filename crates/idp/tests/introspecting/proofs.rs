@@ -2,7 +2,9 @@
 
 use crate::{AT, World, active, config, trouble};
 use account::Millis;
-use idp::{ClientAuthMethod, Idp, IdpConfig, Inactive, Introspected, Lane, Protocol, Secret, Trouble};
+use idp::{
+    ClientAuthMethod, Idp, IdpConfig, Inactive, Introspected, Lane, OpaqueTokens, Protocol, Secret, Trouble,
+};
 use jose::{Algorithm, SigningKey};
 use jsonwebtoken::{DecodingKey, Validation, decode};
 use std::collections::{HashMap, HashSet};
@@ -52,6 +54,16 @@ async fn whoever_is_not_known_to_it_is_in_trouble_and_the_token_is_not() {
         world.there.register_client(ID, "another secret");
         assert_eq!(trouble(&world.ask(&world.token()).await), Trouble::Status, "{client_auth:?}");
     }
+}
+
+#[test]
+fn a_place_to_introspect_is_all_that_an_identity_provider_needs() {
+    let mut config = config("https://idp.example");
+    assert!(Idp::new(&config).expect_err("nobody to ask").to_string().contains("introspection.url"));
+    by_the_standard(&mut config, "https://idp.example/introspect".to_owned(), ClientAuthMethod::Basic);
+    let idp = Idp::new(&config).expect("valid");
+    assert!(idp.can_introspect() && !idp.can_be_asked());
+    assert_eq!(idp.opaque_tokens(), OpaqueTokens::Any);
 }
 
 /// A file that is gone when this is dropped.
