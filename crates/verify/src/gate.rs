@@ -1,5 +1,5 @@
 use crate::{
-    Answer, CheckError, Freshness, Judgement, Policy, Rejection, Rule, Verifier, bearer_token, judge,
+    Answer, CheckError, Freshness, How, Judgement, Policy, Rejection, Rule, Verifier, bearer_token, judge,
 };
 use account::Millis;
 use std::sync::Arc;
@@ -81,18 +81,26 @@ impl Gate {
         freshness: &Freshness,
         now: Millis,
     ) -> Result<Answer, Rejection> {
-        let answer = match self.verifier.ask_together(token, freshness.patience, now).await {
-            Ok(answer) => answer,
-            // Its no says that the change ended the token, which by itself was good.
-            Err(CheckError::Refused(_)) => return Err(Rejection::TokenEnded),
-            Err(trouble) => return Err(trouble.into()),
-        };
-        let same = answer.facts.idp == before.facts.idp && answer.facts.subject == before.facts.subject;
-        match self.judged(&answer) {
-            Judgement::Counts if same => Ok(answer),
-            Judgement::Ended(why) => Err(why),
-            _ => Err(Rejection::TokenEnded),
+        // A question that was joined may have been begun before the change was known; one begun after it landed was not.
+        for round in 0..2 {
+            let answer = match self.verifier.ask_together(token, freshness.patience, now).await {
+                Ok(answer) => answer,
+                // Its no says that the change ended the token, which by itself was good.
+                Err(CheckError::Refused(_)) => return Err(Rejection::TokenEnded),
+                Err(trouble) => return Err(trouble.into()),
+            };
+            if answer.facts.idp != before.facts.idp || answer.facts.subject != before.facts.subject {
+                return Err(Rejection::TokenEnded);
+            }
+            match self.judged(&answer) {
+                Judgement::Counts => return Ok(answer),
+                Judgement::Ended(why) => return Err(why),
+                // The change lies ahead of our clock, and its word is from after it all the same.
+                Judgement::AskAgain if round > 0 || answer.how == How::Learned => return Ok(answer),
+                Judgement::AskAgain => {}
+            }
         }
+        Err(Rejection::TokenEnded)
     }
 
     fn judged(&self, answer: &Answer) -> Judgement {

@@ -30,8 +30,8 @@ pub enum Judgement {
 
 /// Judges a grant by what is on record of its account. Pure.
 ///
-/// Born wholly above the mark, it counts. Wholly at or below, it has ended; born too coarsely to tell, or by the identity
-/// provider's word, it is asked about again. The word of a time after the mark settles it, as `after_change` has it.
+/// Born wholly above the mark, it counts; wholly at or below, it has ended where changes end all. Otherwise the identity
+/// provider is asked again: what it says after the change settles it.
 pub fn judge(facts: &Facts, record: &Record, after_change: AfterChange) -> Judgement {
     match record.state {
         State::Active => {}
@@ -42,13 +42,9 @@ pub fn judge(facts: &Facts, record: &Record, after_change: AfterChange) -> Judge
     let vouched = facts.source == Source::Word && Mark::at(facts.learned_at) > record.mark;
     match (standing, after_change) {
         (Standing::Above, _) => Judgement::Counts,
-        // What can be told for sure without asking.
         (Standing::Below, AfterChange::Reject) => Judgement::Ended(Rejection::TokenEnded),
-        (Standing::Below, AfterChange::Reintrospect) if facts.source != Source::Word => {
-            Judgement::Ended(Rejection::TokenEnded)
-        }
-        (Standing::Straddles | Standing::Below, _) if vouched => Judgement::Counts,
-        (Standing::Straddles | Standing::Below, _) => Judgement::AskAgain,
+        _ if vouched => Judgement::Counts,
+        _ => Judgement::AskAgain,
     }
 }
 
@@ -92,7 +88,7 @@ mod tests {
         let table = [
             (signed, 6, 9_000, Counts, Counts),
             (signed, 5, 9_000, AskAgain, AskAgain),
-            (signed, 4, 9_000, ended(), ended()),
+            (signed, 4, 9_000, AskAgain, ended()),
             (Source::Word, 6, 5_000, Counts, Counts),
             (Source::Word, 5, 9_000, Counts, Counts),
             (Source::Word, 5, 5_500, AskAgain, AskAgain),

@@ -210,14 +210,28 @@ async fn a_disabled_or_deleted_account_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_signed_token_ends_with_the_change_after_it_and_is_not_asked_about() {
+async fn a_signed_token_ends_with_the_change_after_it_unless_the_identity_provider_stands_by_it() {
     let house = House::new().await;
     let (old, new) = (signed(&json!({})), signed(&json!({"iat": NOW + 10})));
     assert!(house.get(&old, at(0)).await.is_ok());
     house.becomes(1, at(5), State::Active);
+    house.answers(ResponseTemplate::new(200).set_body_json(json!({"active": false}))).await;
     assert_eq!(house.get(&old, at(6)).await, Err(Rejection::TokenEnded));
+    assert_eq!(house.questions().await, 1);
     assert!(house.get(&new, at(11)).await.is_ok());
-    assert_eq!(house.questions().await, 0);
+    assert_eq!(house.questions().await, 1, "born after it");
+    house.says(&json!({"jti": null})).await;
+    assert_eq!(how(house.get(&old, at(12)).await), Ok(How::Learned));
+}
+
+#[tokio::test]
+async fn a_change_ahead_of_our_clock_refuses_nothing_that_is_vouched_for_after_it() {
+    let house = House::new().await;
+    house.becomes(1, at(3), State::Active);
+    house.says(&json!({})).await;
+    assert_eq!(how(house.get(&opaque(), at(0)).await), Ok(How::Learned));
+    house.answers(ResponseTemplate::new(200).set_body_json(json!({"active": false}))).await;
+    assert_eq!(house.get(&opaque(), at(1)).await, Err(Rejection::TokenEnded), "and asks until it is past");
 }
 
 #[tokio::test]
