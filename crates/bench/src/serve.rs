@@ -17,7 +17,7 @@ pub(crate) use operation::Operation;
 pub(crate) use receive::Places;
 
 use crate::process::READY;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::serve::ListenerExt;
 use clap::Subcommand;
@@ -26,6 +26,7 @@ use std::io::{Read, Write, stdin, stdout};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -115,15 +116,22 @@ impl Serve {
             }
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
-            Self::Deliver { store, work } => Box::pin(deliver::run(&store, &work)).await?.print(),
+            Self::Deliver { store, work } => as_a_task(deliver::run(store, work)).await?.print(),
             Self::DeliverBesideBacklog { store, work } => {
-                Box::pin(deliver::beside_backlog(&store, &work)).await?.print()
+                as_a_task(deliver::beside_backlog(store, work)).await?.print()
             }
             Self::Receive { hooks } => receive::serve(hooks).await,
             Self::Operation { operation, times } => Box::pin(operation.repeat(times)).await,
             Self::DrainQueue { queue } => ingest::drain(&queue).await,
         }
     }
+}
+
+/// Does it on the runtime's own threads, as the product does all it does: there nobody is interrupted by whom he has woken.
+async fn as_a_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work);
+    tasks.join_next().await.context("it was started")??
 }
 
 async fn listen(router: Router) -> Result<()> {

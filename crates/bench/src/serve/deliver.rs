@@ -98,10 +98,10 @@ impl Delivered {
 }
 
 /// Does it all.
-pub(super) async fn run(store: &str, work: &Work) -> Result<Delivered> {
+pub(super) async fn run(store: String, work: Work) -> Result<Delivered> {
     telemetry::warn_on_stderr()?;
     let places: Places = serde_json::from_str(&work.receivers)?;
-    let house = Box::pin(House::of_broker(store)).await?;
+    let house = Box::pin(House::of_broker(&store)).await?;
     let crowd = Crowd::gather(&house, &Plan { hooks: &places.hooks, algorithm: &work.algorithm }).await?;
     let receivers = Receivers::at(places.control)?;
     receivers.begin(crowd.keys()).await?;

@@ -65,10 +65,10 @@ impl Backlog {
 }
 
 /// Does it all.
-pub(crate) async fn beside_backlog(store: &str, work: &Work) -> Result<Backlog> {
+pub(crate) async fn beside_backlog(store: String, work: Work) -> Result<Backlog> {
     telemetry::warn_on_stderr()?;
     let places: Places = serde_json::from_str(&work.receivers)?;
-    let house = Box::pin(House::of_broker(store)).await?;
+    let house = Box::pin(House::of_broker(&store)).await?;
     let crowd = Crowd::gather(&house, &Plan { hooks: &places.hooks, algorithm: &work.algorithm }).await?;
     let receivers = Receivers::at(places.control)?;
     receivers.begin(crowd.keys()).await?;
