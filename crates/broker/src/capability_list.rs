@@ -38,6 +38,14 @@ impl Default for CapabilityList {
     }
 }
 
+impl CapabilityList {
+    /// Fetches it once and keeps nothing: how many clients it has, or why it cannot be fetched.
+    pub async fn probe(&self) -> Result<usize, String> {
+        let source = Source::new(self).map_err(|error| error.to_string())?;
+        source.fetch().await.map(|clients| clients.len()).map_err(|error| error.to_string())
+    }
+}
+
 /// Where and how it is fetched.
 pub(crate) struct Source {
     client: Client,

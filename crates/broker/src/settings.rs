@@ -1,5 +1,6 @@
-use crate::capability_list::CapabilityList;
-use crate::registrations::Absent;
+use crate::capability_list::{CapabilityList, Source};
+use crate::registrations::{self, Absent};
+use crate::signer;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,6 +99,15 @@ impl Settings {
         for path in self.signing_keys.iter_mut().chain(&mut self.relying_parties) {
             *path = folder.join(&*path);
         }
+    }
+
+    /// Whether they work with everything they name: the files of keys and of relying parties, too. The network is asked
+    /// nothing.
+    pub fn check_whole(&self) -> Result<(), InvalidSettings> {
+        self.check()?;
+        self.signing_keys.iter().try_for_each(|path| signer::read_keys(path).map(drop))?;
+        registrations::read(&self.relying_parties)?;
+        self.capability_list.as_ref().map_or(Ok(()), |list| Source::new(list).map(drop))
     }
 
     /// The URL under which we are reached, without a slash at its end.

@@ -316,7 +316,7 @@ fn fresh_key(algorithm: SigningAlgorithm) -> Result<FreshKey, SigningKeyError> {
 }
 
 /// The keys of a file: a private JWK, or a set of them.
-fn read_keys(path: &PathBuf) -> Result<Vec<SigningKey>, InvalidSettings> {
+pub(crate) fn read_keys(path: &PathBuf) -> Result<Vec<SigningKey>, InvalidSettings> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<serde_json::Value>,

@@ -4,6 +4,7 @@ use crate::admin::health::{Finding, Status};
 use crate::house::House;
 use crate::output::{self, Shown};
 use crate::settings::Settings;
+use broker::InvalidSettings;
 use idp::Idps;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -20,6 +21,7 @@ pub(crate) async fn run(settings: &Settings) -> Shown {
     found.extend(identity_providers(settings).await);
     found.push(("tokenserver".to_owned(), tokenserver(settings)));
     found.push(("broker".to_owned(), broker(settings)));
+    found.extend(capability_list(settings).await);
     let works = found.iter().all(|(_, found)| found.status == Status::Ok);
     if works { shown(&found) } else { shown(&found).but("not everything works; see above") }
 }
@@ -69,6 +71,7 @@ async fn store(settings: &Settings) -> Finding {
 fn unopened(error: &anyhow::Error, place: &str) -> Finding {
     match error.downcast_ref::<StoreError>() {
         Some(StoreError::Owned { .. }) => Finding::ok(format!("{place} is served by a running process")),
+        _ if error.is::<InvalidSettings>() => Finding::ok(format!("{place} was not asked; see the broker")),
         _ => Finding::down(format!("{error:#}")),
     }
 }
@@ -121,13 +124,23 @@ fn broker(settings: &Settings) -> Finding {
     let Some(own) = &settings.broker else {
         return Finding::ok("not configured: no relying party is told");
     };
-    match own.check().and_then(|()| own.base_url()) {
+    match own.check_whole().and_then(|()| own.base_url()) {
         Ok(url) => Finding::ok(format!(
             "relying parties are told by {}; they find the keys at {url}/.well-known/jwks.json",
             own.issuer
         )),
         Err(error) => Finding::down(error.to_string()),
     }
+}
+
+/// Fetches the list of capabilities, where there is one.
+async fn capability_list(settings: &Settings) -> Option<(String, Finding)> {
+    let list = settings.broker.as_ref()?.capability_list.as_ref()?;
+    let found = match list.probe().await {
+        Ok(clients) => Finding::ok(format!("{clients} clients at {}", list.url)),
+        Err(why) => Finding::down(why),
+    };
+    Some(("broker.capability_list".to_owned(), found))
 }
 
 #[cfg(test)]

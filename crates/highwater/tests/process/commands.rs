@@ -109,6 +109,17 @@ fn check_ends_with_0_only_when_everything_works() {
     let no_issuer = house.run(&["check", "--set", "broker.issuer="]);
     assert!(no_issuer.out().contains("broker.issuer: is needed"), "{}", no_issuer.out());
     assert_eq!(no_issuer.code(), 1);
+
+    for (setting, why) in [
+        ("broker.signing_keys.0=nowhere.json", "nowhere.json"),
+        ("broker.relying_parties.0=nowhere", "nowhere"),
+        ("broker.capability_list.url=nowhere", "broker.capability_list: url is no URL"),
+        ("broker.capability_list.url=http://127.0.0.1:1/", "no connection"),
+    ] {
+        let found = house.run(&["check", "--set", setting]);
+        let told = found.out().lines().any(|line| line.starts_with("broker") && line.contains(why));
+        assert!(told && found.code() == 1, "{setting}: {}", found.out());
+    }
 }
 
 #[test]
