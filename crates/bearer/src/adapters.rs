@@ -12,10 +12,8 @@
 
 mod identity;
 mod original;
-mod path;
 mod proxy;
 
 pub use identity::{Identity, Spoofed, refuse_spoofed};
-pub use original::{Original, Unreadable};
-pub use path::{AmbiguousPath, RequestPath};
+pub use original::{NotTold, Original};
 pub use proxy::Proxy;

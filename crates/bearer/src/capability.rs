@@ -1,20 +1,18 @@
 //! The capability put together, and what it hands the binary.
 
-use crate::adapters::Proxy;
-use crate::check::{Checked, Needs};
 use crate::consequence::KeepAccounts;
 use crate::follower::{Finding, Follower};
 use crate::meters::Meters;
 use crate::opening::Opening;
 use crate::profile::Profiles;
 use crate::store::MIGRATIONS;
-use crate::{InvalidSettings, Ledgered, Refusal, Settings, http};
+use crate::{InvalidSettings, Ledgered, Settings, http};
 use account::Millis;
 use idp::Idps;
 use ledger::{Capability, Feed, Role, Worker};
 use std::sync::Arc;
 use store::Store;
-use verify::{Freshness, Verifier};
+use verify::{Gate, Verifier};
 
 /// Its name, as effect rows carry it.
 pub const CAPABILITY: &str = "bearer";
@@ -28,7 +26,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) idps: Idps,
-    pub(crate) verifier: Verifier,
+    pub(crate) gate: Gate,
     pub(crate) records: Ledgered,
     pub(crate) opening: Option<Opening>,
     pub(crate) meters: Meters,
@@ -38,6 +36,11 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn now(&self) -> Millis {
         self.store.clock().now()
+    }
+
+    /// The realm of challenges.
+    pub(crate) fn realm(&self) -> &str {
+        self.gate.policy().realm()
     }
 }
 
@@ -51,19 +54,19 @@ impl Bearer {
         verifier: Verifier,
         records: Ledgered,
     ) -> Result<Self, InvalidSettings> {
-        settings.check(&idps)?;
+        let policy = settings.check(&idps)?;
         let opening = settings.accounts.clone().map(|accounts| {
             Profiles::new(&accounts).map(|profiles| Opening { settings: accounts, profiles })
         });
         let follower = Follower::new(Feed::new(store.clone()), store.clock().clone(), verifier.clone());
         let opening = opening.transpose()?;
-        let meters = Meters::new();
-        Ok(Self(Arc::new(Inner { settings, store, idps, verifier, records, opening, meters, follower })))
+        let (gate, meters) = (Gate::new(verifier, policy), Meters::new());
+        Ok(Self(Arc::new(Inner { settings, store, idps, gate, records, opening, meters, follower })))
     }
 
     /// What it hands the binary: routes, tables, what account events mean, and the follower of the feed.
     pub fn capability(&self) -> Capability {
-        let (follower, verifier) = (Arc::clone(&self.0.follower), self.0.verifier.clone());
+        let (follower, verifier) = (Arc::clone(&self.0.follower), self.0.gate.verifier().clone());
         let follow = Worker::new("bearer.feed", Some(Role::Verify), move |stop| follower.follow(stop));
         let errands = Worker::new("bearer.refresh", Some(Role::Verify), async move |stop| {
             stop.run_until_cancelled(verifier.run_errands()).await;
@@ -81,18 +84,7 @@ impl Bearer {
 
     /// How it is, for whoever looks after it.
     pub fn findings(&self) -> Vec<Finding> {
-        let sight = self.0.verifier.sight(self.0.now());
+        let sight = self.0.gate.verifier().sight(self.0.now());
         vec![self.0.follower.finding(sight)]
-    }
-}
-
-impl Inner {
-    /// A request that a proxy asks about.
-    pub(crate) async fn admit(&self, proxy: Proxy, token: &str, now: Millis) -> Result<Checked, Refusal> {
-        let needs = Needs { scopes: &self.settings.scopes, freshness: Freshness::default() };
-        let checked = self.check(token, &needs, now).await?;
-        self.is_here(&checked.facts).await?;
-        tracing::trace!(%proxy, how = checked.how.as_str(), "a request may pass");
-        Ok(checked)
     }
 }

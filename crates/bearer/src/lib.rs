@@ -17,7 +17,6 @@ pub mod adapters;
 mod capability;
 mod check;
 mod consequence;
-mod credentials;
 mod follower;
 mod http;
 mod meters;
@@ -25,7 +24,6 @@ mod opening;
 mod profile;
 mod records;
 mod refusal;
-mod rules;
 mod settings;
 mod store;
 
@@ -35,7 +33,6 @@ pub use consequence::KeepAccounts;
 pub use follower::{Finding, Follower, Hears, Word};
 pub use records::Ledgered;
 pub use refusal::{Refusal, Wire};
-pub use rules::BelowMark;
 pub use settings::{AccountSettings, InvalidSettings, Settings};
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 use crate::Refusal;
 use metrics::Histogram;
 use std::time::Duration;
-use verify::How;
 
 /// What is counted at the faces.
 pub(crate) struct Meters;
@@ -18,8 +17,8 @@ impl Meters {
 
     /// A check at `face`: how its facts were come by, or why it was refused.
     #[expect(clippy::unused_self, reason = "whoever counts has described what is counted")]
-    pub(crate) fn checked(&self, face: &'static str, outcome: Result<How, &Refusal>) {
-        let outcome = outcome.map_or_else(|refusal| refusal.wire().error_code, How::as_str);
+    pub(crate) fn checked(&self, face: &'static str, outcome: Result<&'static str, &Refusal>) {
+        let outcome = outcome.unwrap_or_else(|refusal| refusal.wire().error_code);
         metrics::counter!("bearer.checks", "face" => face, "outcome" => outcome).increment(1);
     }
 

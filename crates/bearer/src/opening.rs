@@ -1,14 +1,13 @@
 //! The first use of an account here: its row is created, once.
 
-use crate::Refusal;
 use crate::capability::Inner;
-use crate::check::{Checked, Needs};
-use crate::profile::Profile;
-use crate::rules::Judgement;
-use crate::store::accounts::{Create, Created, Find};
-use crate::{AccountSettings, profile::Profiles};
+use crate::profile::{Profile, Profiles};
+use crate::store::accounts::{Create, Created};
+use crate::{AccountSettings, Refusal};
 use account::Millis;
-use verify::Freshness;
+use std::sync::Arc;
+use std::time::Duration;
+use verify::{Facts, Freshness, Judgement, Rejection, Scopes};
 
 /// How often it begins anew because something happened to the account meanwhile.
 const TRIES: usize = 3;
@@ -32,37 +31,36 @@ impl Inner {
     /// Takes in the account of a token. The token is asked about live; the account is keyed by what it says, and the
     /// profile must be of the same.
     pub(crate) async fn open(&self, opening: &Opening, token: &str, now: Millis) -> Result<Opened, Refusal> {
-        let needs =
-            Needs { scopes: std::slice::from_ref(&opening.settings.scope), freshness: Freshness::NOW };
         for _ in 0..TRIES {
-            let checked = self.check(token, &needs, now).await?;
-            let account = checked.facts.account();
-            if self.store.read(&Find(&account)).await?.is_some() {
+            let facts = self.gate.good(token, &Freshness::NOW, now).await?.facts;
+            if !facts.scopes.grants(&opening.settings.scope) {
+                let required = Arc::new(Scopes::new(&opening.settings.scope));
+                return Err(Rejection::InsufficientScope { required }.into());
+            }
+            if self.knows(&facts.account()).await? {
                 return Ok(Opened::Known);
             }
-            let profile = opening.profiles.ask(token, &account.subject, &self.meters).await?;
-            match self.create(checked, profile, now).await? {
+            let profile = opening.profiles.ask(token, &facts.subject, &self.meters).await?;
+            match self.create(facts, profile, now).await? {
                 Created::New => return Ok(Opened::New),
                 Created::Known => return Ok(Opened::Known),
-                Created::NotGood(Judgement::Refused(refusal)) => return Err(refusal),
+                Created::NotGood(Judgement::Ended(rejection)) => return Err(rejection.into()),
                 Created::NotGood(_) => {}
             }
         }
-        Err(Refusal::Unavailable { retry_after: std::time::Duration::from_secs(1) })
+        Err(Rejection::Unavailable { retry_after: Duration::from_secs(1) }.into())
     }
 
     pub(crate) async fn create(
         &self,
-        checked: Checked,
+        facts: Arc<Facts>,
         profile: Profile,
         now: Millis,
     ) -> Result<Created, Refusal> {
-        let Checked { facts, asked, .. } = checked;
         let create = Create {
-            below_mark: self.settings.below_mark(&facts.idp),
+            after_change: self.gate.policy().after_change(&facts.idp),
             tombstone: self.records.tombstone(&facts.account()),
             facts,
-            asked,
             email: profile.email,
             locale: profile.locale,
             now,

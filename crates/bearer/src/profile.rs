@@ -7,8 +7,9 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use outbound::{Answer, Client, Manners, OutboundError, StatusCode, Url};
 use serde::Deserialize;
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use verify::{Rejection, Scopes};
 
 /// How long to stay away when the identity provider does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -79,13 +80,15 @@ impl Profiles {
 fn read(answer: &Answer, subject: &Subject) -> Result<Profile, Refusal> {
     match answer.status() {
         StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED => return Err(Refusal::Token(verify::Refusal::IdentityProvider)),
+        StatusCode::UNAUTHORIZED => {
+            return Err(Rejection::InvalidToken(verify::Refusal::IdentityProvider).into());
+        }
         StatusCode::FORBIDDEN => return Err(lacks("profile")),
         _ => return Err(unavailable(&answer.failure())),
     }
     let Ok(told) = jose::from_object::<Told>(answer.body()) else {
         tracing::warn!("the identity provider's profile is not what it should be");
-        return Err(Refusal::Unavailable { retry_after: RETRY_AFTER });
+        return Err(Rejection::Unavailable { retry_after: RETRY_AFTER }.into());
     };
     let names = [told.uid.as_deref(), told.sub.as_deref()];
     if names.into_iter().flatten().any(|name| name != subject.as_str()) {
@@ -102,10 +105,10 @@ fn read(answer: &Answer, subject: &Subject) -> Result<Profile, Refusal> {
 }
 
 fn lacks(scope: &'static str) -> Refusal {
-    Refusal::InsufficientScope { scope: Cow::Borrowed(scope) }
+    Rejection::InsufficientScope { required: Arc::new(Scopes::new(scope)) }.into()
 }
 
 fn unavailable(error: &OutboundError) -> Refusal {
     tracing::warn!(%error, "the identity provider does not tell a profile");
-    Refusal::Unavailable { retry_after: error.retry_after().unwrap_or(RETRY_AFTER) }
+    Rejection::Unavailable { retry_after: error.retry_after().unwrap_or(RETRY_AFTER) }.into()
 }

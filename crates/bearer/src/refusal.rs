@@ -1,68 +1,38 @@
-use http::StatusCode;
-use std::borrow::Cow;
+use crate::adapters::NotTold;
+use http::{HeaderName, StatusCode};
 use std::time::Duration;
-use verify::{CheckError, NoRecords};
+use verify::{CheckError, NoRecords, Rejection};
 
 /// How long to stay away when the store is down.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// Why a request is refused. 401 means "this token is bad, get another" and nothing else; trouble that is not the
-/// token's is 503 with `Retry-After`.
+/// Why a request is refused: what is wrong with its token, or one of the reasons that only these faces have. 401 means
+/// "this token is bad, get another" and nothing else; trouble that is not the token's is 503 with `Retry-After`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No bearer token.
-    #[error("a bearer token is needed")]
-    NoCredentials,
-    /// An `Authorization` that says Bearer and cannot be read.
-    #[error("the Authorization header must be sent once, as Bearer and one token")]
-    MalformedCredentials,
+    /// The token, or what the policy says of it.
+    #[error(transparent)]
+    Token(#[from] Rejection),
     /// An identity header that only we may set.
-    #[error("the request has the header {0}, which only the server may set")]
-    Spoofed(http::HeaderName),
-    /// A path that two servers may read in two ways.
-    #[error("{0}")]
-    AmbiguousPath(crate::adapters::AmbiguousPath),
+    #[error("The request has the header {0}, which only the server may set.")]
+    Spoofed(HeaderName),
     /// A parameter that is missing, or there twice.
-    #[error("{0}")]
+    #[error("{0}.")]
     Parameter(&'static str),
-    /// The token itself.
-    #[error("the token is not good: {0}")]
-    Token(verify::Refusal),
-    /// The token was given out before the account's high-water mark.
-    #[error("the token has ended: the account has changed since it was given out")]
-    TokenEnded,
-    /// The token does not grant what is needed.
-    #[error("the token does not grant the scope {scope}")]
-    InsufficientScope {
-        /// What is needed.
-        scope: Cow<'static, str>,
-    },
-    /// The account may not act, for now.
-    #[error("the account is disabled")]
-    AccountDisabled,
-    /// The account is gone.
-    #[error("the account has been deleted")]
-    AccountDeleted,
     /// The account is good and has never been here.
-    #[error("there is no account here yet: accept the terms first")]
+    #[error("There is no account here yet. Have the terms been accepted?")]
     NoAccount,
     /// The profile is of somebody else.
-    #[error("the profile belongs to another account than the token")]
+    #[error("The profile belongs to another account than the access token.")]
     ProfileMismatch,
     /// The caller, not the token it asks about, may not do this.
-    #[error("the caller may not do this: its token has no scope {0}")]
+    #[error("The caller's own token has no scope {0}.")]
     Caller(&'static str),
     /// The proxy that asks is not set up right.
-    #[error("{0}")]
-    Proxy(crate::adapters::Unreadable),
-    /// It cannot be told now.
-    #[error("the token cannot be checked now: try again later")]
-    Unavailable {
-        /// When to try again.
-        retry_after: Duration,
-    },
+    #[error(transparent)]
+    Proxy(#[from] NotTold),
     /// A defect of ours.
-    #[error("something went wrong here")]
+    #[error("Something went wrong here.")]
     Internal,
 }
 
@@ -71,7 +41,7 @@ pub enum Refusal {
 pub struct Wire {
     /// Its status.
     pub status: StatusCode,
-    /// The error of RFC 6750 section 3.1 where there is one, else the nearest word of OAuth's.
+    /// The error of RFC 6750 section 3.1 or RFC 9470 section 3, where there is one.
     pub error: Option<&'static str>,
     /// A word for exactly this; it stays the same.
     pub error_code: &'static str,
@@ -79,91 +49,59 @@ pub struct Wire {
 
 impl Refusal {
     /// How it goes over the wire.
-    pub const fn wire(&self) -> Wire {
-        const fn wire(status: StatusCode, error: Option<&'static str>, error_code: &'static str) -> Wire {
-            Wire { status, error, error_code }
-        }
-        let (bad, unauthorised, forbidden) =
-            (StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
-        match self {
-            // RFC 6750 section 3.1: without credentials no error is told.
-            Self::NoCredentials => wire(unauthorised, None, "no_credentials"),
-            Self::MalformedCredentials => wire(bad, Some("invalid_request"), "malformed_credentials"),
-            Self::Spoofed(_) => wire(bad, Some("invalid_request"), "identity_header_in_request"),
-            Self::AmbiguousPath(_) => wire(bad, Some("invalid_request"), "ambiguous_path"),
-            Self::Parameter(_) => wire(bad, Some("invalid_request"), "malformed_request"),
-            Self::Token(verify::Refusal::Expired) => {
-                wire(unauthorised, Some("invalid_token"), "token_expired")
+    pub fn wire(&self) -> Wire {
+        let (status, error, error_code) = match self {
+            Self::Token(rejection) => {
+                let status =
+                    StatusCode::from_u16(rejection.status()).expect("rejections have HTTP's statuses");
+                (status, rejection.error(), rejection.error_code())
             }
-            Self::Token(_) => wire(unauthorised, Some("invalid_token"), "token_refused"),
-            Self::TokenEnded => wire(unauthorised, Some("invalid_token"), "token_ended"),
-            Self::InsufficientScope { .. } => {
-                wire(forbidden, Some("insufficient_scope"), "insufficient_scope")
+            Self::Spoofed(_) => {
+                (StatusCode::BAD_REQUEST, Some("invalid_request"), "identity_header_in_request")
             }
-            Self::AccountDisabled => wire(forbidden, None, "account_disabled"),
-            Self::AccountDeleted => wire(forbidden, None, "account_deleted"),
-            Self::NoAccount => wire(forbidden, None, "no_account"),
-            Self::ProfileMismatch => wire(forbidden, None, "profile_mismatch"),
-            Self::Caller(_) => wire(forbidden, None, "caller_not_allowed"),
-            Self::Proxy(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, None, "proxy_not_set_up"),
-            Self::Unavailable { .. } => {
-                wire(StatusCode::SERVICE_UNAVAILABLE, None, "temporarily_unavailable")
-            }
-            Self::Internal => wire(StatusCode::INTERNAL_SERVER_ERROR, None, "internal_error"),
-        }
+            Self::Parameter(_) => (StatusCode::BAD_REQUEST, Some("invalid_request"), "malformed_request"),
+            Self::NoAccount => (StatusCode::FORBIDDEN, None, "no_account"),
+            Self::ProfileMismatch => (StatusCode::FORBIDDEN, None, "profile_mismatch"),
+            Self::Caller(_) => (StatusCode::FORBIDDEN, None, "caller_not_allowed"),
+            Self::Proxy(_) => (StatusCode::INTERNAL_SERVER_ERROR, None, "proxy_not_set_up"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None, "internal_error"),
+        };
+        Wire { status, error, error_code }
     }
 
-    /// When to try again, in whole seconds, if that may help.
+    /// When to try again, in whole seconds: with every 503.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Unavailable { retry_after } => {
-                let more = u64::from(retry_after.subsec_nanos() > 0);
-                Some(retry_after.as_secs().saturating_add(more).max(1))
-            }
+            Self::Token(rejection) => rejection.retry_after(),
             _ => None,
         }
     }
 
-    /// `WWW-Authenticate` (RFC 6750 section 3), where one belongs: with every 401, and with the errors that RFC has.
+    /// `WWW-Authenticate` (RFC 6750 section 3), where one belongs.
     pub fn challenge(&self, realm: &str) -> Option<String> {
-        use std::fmt::Write;
-        let Wire { status, error, .. } = self.wire();
-        let mut challenge = format!("Bearer realm=\"{realm}\"");
-        match error {
-            Some(error) => {
-                write!(challenge, ", error=\"{error}\", error_description=\"{self}\"").ok()?;
-                if let Self::InsufficientScope { scope } = self {
-                    write!(challenge, ", scope=\"{scope}\"").ok()?;
-                }
-            }
-            None if status == StatusCode::UNAUTHORIZED => {}
-            None => return None,
+        match self {
+            Self::Token(rejection) => rejection.challenge(realm),
+            _ => None,
         }
-        Some(challenge)
     }
 }
 
 impl From<CheckError> for Refusal {
     fn from(error: CheckError) -> Self {
-        match error {
-            CheckError::Refused(refusal) => Self::Token(refusal),
-            CheckError::Unavailable { retry_after } | CheckError::TimedOut { retry_after } => {
-                Self::Unavailable { retry_after }
-            }
-        }
+        Self::Token(error.into())
     }
 }
 
 impl From<NoRecords> for Refusal {
     fn from(NoRecords { retry_after }: NoRecords) -> Self {
-        Self::Unavailable { retry_after }
+        Rejection::Unavailable { retry_after }.into()
     }
 }
 
 impl From<store::StoreError> for Refusal {
     fn from(error: store::StoreError) -> Self {
         if error.is_outage() {
-            Self::Unavailable { retry_after: STORE_RETRY }
+            Rejection::Unavailable { retry_after: STORE_RETRY }.into()
         } else {
             tracing::error!(%error, "a request failed");
             Self::Internal
@@ -174,76 +112,48 @@ impl From<store::StoreError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::{RequestPath, Unreadable};
 
     #[test]
-    fn the_whole_table() {
-        let scope = Cow::Borrowed("profile");
-        let spoofed = http::HeaderName::from_static("x_highwater_subject");
-        let ambiguous = RequestPath::parse("//").expect_err("ambiguous");
+    fn what_only_these_faces_say_has_its_status_and_its_code() {
+        let spoofed = HeaderName::from_static("x_highwater_subject");
         let table: Vec<String> = [
-            Refusal::NoCredentials,
-            Refusal::MalformedCredentials,
             Refusal::Spoofed(spoofed),
-            Refusal::AmbiguousPath(ambiguous),
-            Refusal::Parameter("token is missing"),
-            Refusal::Token(verify::Refusal::Expired),
-            Refusal::Token(verify::Refusal::Signature),
-            Refusal::TokenEnded,
-            Refusal::InsufficientScope { scope },
-            Refusal::AccountDisabled,
-            Refusal::AccountDeleted,
+            Refusal::Parameter("The parameter token is missing"),
             Refusal::NoAccount,
             Refusal::ProfileMismatch,
             Refusal::Caller("verify"),
-            Refusal::Proxy(Unreadable::NotTold { header: "x-original-uri" }),
-            Refusal::Unavailable { retry_after: Duration::from_millis(1_200) },
+            Refusal::Proxy(NotTold("x-original-uri")),
             Refusal::Internal,
+            Rejection::NoCredentials.into(),
+            Rejection::AccountDisabled.into(),
         ]
         .iter()
         .map(|refusal| {
             let Wire { status, error, error_code } = refusal.wire();
-            let challenge = if refusal.challenge("r").is_some() { "challenge" } else { "-" };
-            let wait = refusal.retry_after().map(|it| it.to_string()).unwrap_or_default();
-            format!("{} {} {error_code} {challenge} {wait}", status.as_u16(), error.unwrap_or("-"))
-                .trim_end()
-                .to_owned()
+            format!("{} {} {error_code}", status.as_u16(), error.unwrap_or("-"))
         })
         .collect();
         assert_eq!(
             table,
             [
-                "401 - no_credentials challenge",
-                "400 invalid_request malformed_credentials challenge",
-                "400 invalid_request identity_header_in_request challenge",
-                "400 invalid_request ambiguous_path challenge",
-                "400 invalid_request malformed_request challenge",
-                "401 invalid_token token_expired challenge",
-                "401 invalid_token token_refused challenge",
-                "401 invalid_token token_ended challenge",
-                "403 insufficient_scope insufficient_scope challenge",
-                "403 - account_disabled -",
-                "403 - account_deleted -",
-                "403 - no_account -",
-                "403 - profile_mismatch -",
-                "403 - caller_not_allowed -",
-                "500 - proxy_not_set_up -",
-                "503 - temporarily_unavailable - 2",
-                "500 - internal_error -",
+                "400 invalid_request identity_header_in_request",
+                "400 invalid_request malformed_request",
+                "403 - no_account",
+                "403 - profile_mismatch",
+                "403 - caller_not_allowed",
+                "500 - proxy_not_set_up",
+                "500 - internal_error",
+                "401 - no_credentials",
+                "403 - account_disabled",
             ]
         );
     }
 
     #[test]
-    fn a_challenge_says_what_is_wrong_and_what_is_needed() {
-        assert_eq!(Refusal::NoCredentials.challenge("r").as_deref(), Some("Bearer realm=\"r\""));
-        let scope = Cow::Borrowed("profile");
-        assert_eq!(
-            Refusal::InsufficientScope { scope }.challenge("r").as_deref(),
-            Some(
-                "Bearer realm=\"r\", error=\"insufficient_scope\", \
-                 error_description=\"the token does not grant the scope profile\", scope=\"profile\""
-            )
-        );
+    fn a_store_that_is_down_is_an_outage_and_a_defect_is_not() {
+        let down = Refusal::from(store::StoreError::Unavailable { reason: "down".into() });
+        assert_eq!((down.wire().status, down.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, Some(5)));
+        let defect = Refusal::from(store::StoreError::Statement { reason: "defect".into() });
+        assert_eq!((defect.wire().status, defect.retry_after()), (StatusCode::INTERNAL_SERVER_ERROR, None));
     }
 }

@@ -1,25 +1,19 @@
-use crate::BelowMark;
 use crate::adapters::Proxy;
 use account::IdpId;
 use idp::Idps;
 use outbound::Url;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::time::Duration;
+use verify::{InvalidPolicy, Policy, PolicyConfig};
 
 /// The section `bearer`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The realm of challenges.
-    pub realm: String,
     /// Which proxy `/verify` itself answers; each has a route of its own besides, `/verify/nginx` and so on.
     pub proxy: Proxy,
-    /// The scopes that every request through a proxy needs.
-    pub scopes: Vec<String>,
-    /// By the identity provider's id: whether a token from before its account's last change is refused (`reject`, unless
-    /// set) or asked about again (`reintrospect`).
-    pub below_mark: BTreeMap<IdpId, BelowMark>,
+    /// What each route behind the proxies needs of a token. What no route is for, nobody may use.
+    pub policy: PolicyConfig,
     /// Accounts that are created at their first use. Without it nobody has one, and nobody needs one.
     pub accounts: Option<AccountSettings>,
 }
@@ -50,31 +44,26 @@ const fn yes() -> bool {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            realm: "highwater".to_owned(),
-            proxy: Proxy::Nginx,
-            scopes: Vec::new(),
-            below_mark: BTreeMap::new(),
-            accounts: None,
-        }
+        Self { proxy: Proxy::Nginx, policy: PolicyConfig::default(), accounts: None }
     }
 }
 
 /// Settings that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSettings {
-    /// A text that a challenge cannot carry.
-    #[error(
-        "{field} is {value:?}; it must be printable ASCII without quotes, backslashes and, in a scope, spaces"
-    )]
-    Text {
-        /// Which setting.
-        field: &'static str,
+    /// Something is wrong with the policy.
+    #[error("policy.{0}")]
+    Policy(#[from] InvalidPolicy),
+    /// A scope that no challenge can carry.
+    #[error("accounts.scope is {scope:?}; it must be printable ASCII without spaces, quotes and backslashes")]
+    Scope {
         /// As given.
-        value: String,
+        scope: String,
     },
     /// An identity provider that is not configured.
-    #[error("below_mark names the identity provider {idp}, which is not configured; there are: {known}")]
+    #[error(
+        "policy.after_change names the identity provider {idp}, which is not configured; there are: {known}"
+    )]
     UnknownIdp {
         /// As given.
         idp: IdpId,
@@ -93,35 +82,30 @@ pub enum InvalidSettings {
 }
 
 impl Settings {
-    /// Whether they can work; the first thing that is wrong otherwise.
-    pub fn check(&self, idps: &Idps) -> Result<(), InvalidSettings> {
-        let text = |field, value: &str, also: &[u8]| {
-            let good = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~') || also.contains(&byte);
-            let is_good = !value.is_empty() && value.bytes().all(good);
-            if is_good { Ok(()) } else { Err(InvalidSettings::Text { field, value: value.to_owned() }) }
-        };
-        text("realm", &self.realm, b" ")?;
-        self.scopes.iter().try_for_each(|scope| text("scopes", scope, b""))?;
-        if let Some(idp) = self.below_mark.keys().find(|idp| idps.by_id(idp).is_none()) {
+    /// The policy, if all of them can work; the first thing that is wrong otherwise.
+    pub fn check(&self, idps: &Idps) -> Result<Policy, InvalidSettings> {
+        if let Some(idp) = self.policy.after_change.keys().find(|idp| idps.by_id(idp).is_none()) {
             let known: Vec<&str> = idps.iter().map(|idp| idp.id().as_str()).collect();
             return Err(InvalidSettings::UnknownIdp { idp: idp.clone(), known: known.join(", ") });
         }
-        if let Some(accounts) = &self.accounts {
-            text("accounts.scope", &accounts.scope, b"")?;
-            accounts.profile_url()?;
-            if accounts.profile_timeout_seconds == 0 {
-                return Err(InvalidSettings::ProfileTimeout);
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn below_mark(&self, idp: &IdpId) -> BelowMark {
-        self.below_mark.get(idp).copied().unwrap_or_default()
+        self.accounts.as_ref().map_or(Ok(()), AccountSettings::check)?;
+        Ok(Policy::new(&self.policy)?)
     }
 }
 
 impl AccountSettings {
+    fn check(&self) -> Result<(), InvalidSettings> {
+        // RFC 6749 section 3.3, `scope-token`.
+        let good = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
+        if self.scope.is_empty() || !self.scope.bytes().all(good) {
+            return Err(InvalidSettings::Scope { scope: self.scope.clone() });
+        }
+        if self.profile_timeout_seconds == 0 {
+            return Err(InvalidSettings::ProfileTimeout);
+        }
+        self.profile_url().map(drop)
+    }
+
     pub(crate) fn profile_url(&self) -> Result<Url, InvalidSettings> {
         let plain = |url: &Url| {
             matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
@@ -145,30 +129,29 @@ mod tests {
         config.server_url = Some("https://a.example".to_owned());
         let idps = Idps::new(&[config]).expect("valid");
         let settings: Settings = serde_json::from_value(given).map_err(|error| error.to_string())?;
-        settings.check(&idps).map_err(|error| error.to_string())
+        settings.check(&idps).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_defaults_work() {
         assert_eq!(checked(json!({})), Ok(()));
         let accounts = json!({ "scope": "https://identity.mozilla.com/apps/relay", "profile_url": "https://p.example/v1/profile" });
-        let below_mark = json!({ "fxa": "reintrospect" });
-        assert_eq!(
-            checked(json!({ "proxy": "caddy", "accounts": accounts, "below_mark": below_mark })),
-            Ok(())
-        );
+        let policy = json!({ "after_change": { "fxa": "reject" }, "routes": [{ "path": "/{*any}" }] });
+        assert_eq!(checked(json!({ "proxy": "caddy", "accounts": accounts, "policy": policy })), Ok(()));
     }
 
     #[test]
     fn what_cannot_work_is_told_at_start_with_its_name() {
         let accounts = |scope: &str, url: &str, seconds: u32| json!({ "accounts": { "scope": scope, "profile_url": url, "profile_timeout_seconds": seconds } });
         for (given, field) in [
-            (json!({ "realm": "a\"b" }), "realm"),
-            (json!({ "scopes": ["a b"] }), "scopes"),
-            (json!({ "scopes": [""] }), "scopes"),
+            (json!({ "policy": { "realm": "a\"b" } }), "realm"),
+            (
+                json!({ "policy": { "routes": [{ "path": "/", "scopes": ["a b"] }] } }),
+                "policy.routes[0].scopes",
+            ),
             (json!({ "proxy": "apache" }), "apache"),
-            (json!({ "below_mark": { "other": "reject" } }), "other"),
-            (json!({ "below_mark": { "fxa": "accept" } }), "accept"),
+            (json!({ "policy": { "after_change": { "other": "reject" } } }), "other"),
+            (json!({ "policy": { "after_change": { "fxa": "accept" } } }), "accept"),
             (accounts("a\\b", "https://p", 1), "accounts.scope"),
             (accounts("s", "ftp://p", 1), "profile_url"),
             (accounts("s", "https://u:p@h", 1), "profile_url"),

@@ -80,6 +80,7 @@ impl House {
     ) -> Self {
         let key = SigningKey::generate(Algorithm::EdDsa).expect("a key").with_kid("k");
         let mut settings = Settings::default();
+        settings.policy.routes = serde_json::from_value(json!([{ "path": "/{*any}" }])).expect("a route");
         change(&mut settings, &upstream);
         let (store, clock) = (test.store.clone(), test.clock.clone());
         let tombstones = Tombstones::new(&RootKey::generate(), Duration::ZERO);

@@ -92,7 +92,7 @@ fn encoded(text: &str) -> String {
     out
 }
 
-pub(super) fn push_encoded(out: &mut String, byte: u8) {
+fn push_encoded(out: &mut String, byte: u8) {
     write!(out, "%{byte:02X}").expect("a text takes whatever is written");
 }
 

@@ -4,7 +4,6 @@ use super::allowed;
 use super::answer::{Refused, refused};
 use crate::Refusal;
 use crate::capability::Inner;
-use crate::check::{Checked, Needs};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -19,7 +18,7 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use verify::Freshness;
+use verify::{Answer, Freshness, Rejection};
 
 /// More than any token that is looked at, percent-encoded.
 const LONGEST_FORM: usize = 32 * 1024;
@@ -101,7 +100,7 @@ async fn introspect(
     };
     let mut response = match outcome {
         Ok(introspected) => Json(introspected).into_response(),
-        Err(refusal) => refused(&refusal, &inner.settings.realm),
+        Err(refusal) => refused(&refusal, inner.realm()),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -109,20 +108,22 @@ async fn introspect(
 
 /// Whatever is the token's own fault, or its account's, is no error: it does not count, and why is not told.
 async fn looked_into(inner: &Inner, token: &str) -> Result<Introspected, Refusal> {
-    let needs = Needs { scopes: &[], freshness: Freshness::default() };
-    let outcome = inner.check(token, &needs, inner.now()).await;
-    inner.meters.checked("introspect", outcome.as_ref().map(|checked| checked.how));
+    let outcome = inner.gate.good(token, &Freshness::default(), inner.now()).await.map_err(Refusal::from);
+    inner.meters.checked("introspect", outcome.as_ref().map(|answer| answer.how.as_str()));
     match outcome {
-        Ok(checked) => Ok(said(inner, &checked)),
-        Err(Refusal::Token(_) | Refusal::TokenEnded | Refusal::AccountDisabled | Refusal::AccountDeleted) => {
-            Ok(Introspected::default())
-        }
+        Ok(answer) => Ok(said(inner, &answer)),
+        Err(Refusal::Token(
+            Rejection::InvalidToken(_)
+            | Rejection::TokenEnded
+            | Rejection::AccountDisabled
+            | Rejection::AccountDeleted,
+        )) => Ok(Introspected::default()),
         Err(trouble) => Err(trouble),
     }
 }
 
-fn said(inner: &Inner, checked: &Checked) -> Introspected {
-    let facts = &checked.facts;
+fn said(inner: &Inner, answer: &Answer) -> Introspected {
+    let facts = &answer.facts;
     let issuer = inner.idps.by_id(&facts.idp).and_then(|idp| idp.issuers().next().map(str::to_owned));
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
     Introspected {
@@ -144,12 +145,12 @@ fn token<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, str>, Refusa
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Refusal::Parameter("the body must be a form (application/x-www-form-urlencoded)"));
+        return Err(Refusal::Parameter("The body must be a form (application/x-www-form-urlencoded)"));
     }
     let mut tokens = form_urlencoded::parse(body).filter(|(name, _)| name == "token").map(|(_, token)| token);
     match (tokens.next(), tokens.next()) {
         (Some(token), None) if !token.is_empty() => Ok(token),
-        (Some(_), None) | (None, _) => Err(Refusal::Parameter("the parameter token is missing")),
-        (Some(_), Some(_)) => Err(Refusal::Parameter("the parameter token is there twice")),
+        (Some(_), None) | (None, _) => Err(Refusal::Parameter("The parameter token is missing")),
+        (Some(_), Some(_)) => Err(Refusal::Parameter("The parameter token is there twice")),
     }
 }

@@ -3,7 +3,7 @@
 use super::answer::{Refused, refused};
 use crate::Refusal;
 use crate::capability::Inner;
-use crate::credentials::bearer;
+use crate::check::token;
 use crate::opening::Opened;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -39,11 +39,11 @@ async fn terms_accepted(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> 
     match opened(&inner, &headers).await {
         Ok(Opened::New) => StatusCode::CREATED.into_response(),
         Ok(Opened::Known) => StatusCode::ACCEPTED.into_response(),
-        Err(refusal) => refused(&refusal, &inner.settings.realm),
+        Err(refusal) => refused(&refusal, inner.realm()),
     }
 }
 
 async fn opened(inner: &Inner, headers: &HeaderMap) -> Result<Opened, Refusal> {
     let opening = inner.opening.as_ref().ok_or(Refusal::NoAccount)?;
-    inner.open(opening, bearer(headers)?, inner.now()).await
+    inner.open(opening, token(headers)?, inner.now()).await
 }

@@ -3,10 +3,8 @@
 use super::allowed;
 use super::answer::{Refused, refused};
 use crate::Refusal;
-use crate::adapters::{Identity, Original, Proxy, Unreadable, refuse_spoofed};
+use crate::adapters::{Identity, Original, Proxy, refuse_spoofed};
 use crate::capability::Inner;
-use crate::check::Checked;
-use crate::credentials::bearer;
 use account::Millis;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
@@ -14,15 +12,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::CACHE_CONTROL;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use keys::Caller;
 use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use verify::Facts;
+use verify::{Facts, Pass};
 
 /// What Envoy puts before the path of the request that it asks about.
 const ENVOY: &str = "/verify/envoy";
+/// Says how the facts were come by: `remembered`, `learned`, `coalesced`, `stale`, or that there was no token, `anonymous`.
+const CHECKED: HeaderName = HeaderName::from_static("x-highwater-check");
 
 pub(super) fn routes(inner: Arc<Inner>) -> OpenApiRouter {
     OpenApiRouter::with_openapi(Described::openapi())
@@ -67,28 +67,31 @@ async fn asked(inner: &Inner, proxy: Proxy, caller: Option<Extension<Caller>>, r
         Ok(_) => judged(inner, proxy, &head, inner.now()).await,
         Err(refusal) => Err(refusal),
     };
-    inner.meters.checked("verify", outcome.as_ref().map(|checked| checked.how));
-    rendered(proxy, outcome, &inner.settings.realm)
+    inner.meters.checked("verify", outcome.as_ref().map(how));
+    rendered(proxy, outcome, inner.realm())
 }
 
-async fn judged(inner: &Inner, proxy: Proxy, head: &Parts, now: Millis) -> Result<Checked, Refusal> {
+async fn judged(inner: &Inner, proxy: Proxy, head: &Parts, now: Millis) -> Result<Pass, Refusal> {
     refuse_spoofed(&head.headers).map_err(|spoofed| Refusal::Spoofed(spoofed.name))?;
-    let original = Original::read(proxy, head, ENVOY).map_err(|unreadable| match unreadable {
-        Unreadable::Path(ambiguous) => Refusal::AmbiguousPath(ambiguous),
-        not_told @ Unreadable::NotTold { .. } => {
-            tracing::warn!(%proxy, error = %not_told, "a proxy is not set up right");
-            Refusal::Proxy(not_told)
-        }
+    let original = Original::read(proxy, head, ENVOY).inspect_err(|not_told| {
+        tracing::warn!(%proxy, error = %not_told, "a proxy is not set up right");
     })?;
-    let checked = inner.admit(proxy, bearer(&head.headers)?, now).await?;
-    tracing::debug!(%proxy, method = %original.method, path = %original.path, "a request may pass");
-    Ok(checked)
+    inner.admit(&original, &head.headers, now).await
+}
+
+/// How its facts were come by.
+fn how(pass: &Pass) -> &'static str {
+    pass.answer.as_ref().map_or("anonymous", |answer| answer.how.as_str())
 }
 
 /// Every identity header is on every answer, a refusal's too.
-fn rendered(proxy: Proxy, outcome: Result<Checked, Refusal>, realm: &str) -> Response {
+fn rendered(proxy: Proxy, outcome: Result<Pass, Refusal>, realm: &str) -> Response {
     let (mut response, identity) = match outcome {
-        Ok(checked) => (StatusCode::OK.into_response(), identity(&checked.facts)),
+        Ok(pass) => {
+            let identity = pass.answer.as_ref().map(|answer| identity(&answer.facts)).unwrap_or_default();
+            let checked = [(CHECKED, HeaderValue::from_static(how(&pass)))];
+            ((StatusCode::OK, checked).into_response(), identity)
+        }
         Err(refusal) => (refused(&refusal, realm), Identity::default()),
     };
     let meant = response.status();

@@ -1,11 +1,10 @@
 use super::record::locked;
-use crate::rules::{Asked, BelowMark, Judgement, judge};
 use account::{AccountId, Millis};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::{Operation, PointRead, Rows, Sql, StoreError, Tx, Value};
 use utoipa::ToSchema;
-use verify::Facts;
+use verify::{AfterChange, Facts, Judgement, judge};
 
 store::statements! {
     static FIND = both(
@@ -65,8 +64,7 @@ impl PointRead for Find<'_> {
 /// Creates the account of a token, unless it is there, or something happened to it since the token was checked.
 pub(crate) struct Create {
     pub facts: Arc<Facts>,
-    pub below_mark: BelowMark,
-    pub asked: Asked,
+    pub after_change: AfterChange,
     /// The account's hash, by [`ledger::Tombstones::hash`].
     pub tombstone: String,
     pub email: String,
@@ -95,8 +93,8 @@ impl Operation for Create {
         let account = self.facts.account();
         tx.lock_accounts(std::slice::from_ref(&account)).await?;
         let record = locked(tx, &account, &self.tombstone).await?;
-        match judge(&self.facts, &record, self.below_mark, self.asked) {
-            Judgement::Good => {}
+        match judge(&self.facts, &record, self.after_change) {
+            Judgement::Counts => {}
             other => return Ok(Created::NotGood(other)),
         }
         let params = [

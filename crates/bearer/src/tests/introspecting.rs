@@ -39,7 +39,7 @@ async fn an_outage_is_not_a_no() {
     let house = House::new().await;
     house.says(ResponseTemplate::new(500)).await;
     let answer = ask(&house, FORM, "token=opaque").await;
-    assert_eq!(answer.code(), refused(503, "temporarily_unavailable"));
+    assert_eq!(answer.code(), refused(503, "check_unavailable"));
     assert!(!answer.header("retry-after").is_empty());
 }
 

@@ -65,7 +65,7 @@ async fn without_a_good_token_nothing_is_asked_and_nothing_is_created() {
     };
     assert_eq!(ask(None).await.code(), refused(401, "no_credentials"));
     assert_eq!(ask(Some("Token abc")).await.code(), refused(401, "no_credentials"));
-    assert_eq!(ask(Some("Bearer ")).await.code(), refused(400, "malformed_credentials"));
+    assert_eq!(ask(Some("Bearer ")).await.code(), refused(400, "bad_authorization"));
     let expired = house.token_with(&json!({ "sub": "u1", "exp": NOW - 3_600 }));
     let answer = house.accept_terms(&expired).await;
     assert_eq!(answer.code(), refused(401, "token_expired"));
@@ -84,8 +84,8 @@ async fn a_profile_of_somebody_else_or_without_an_address_creates_nobody() {
         (json!({ "email": "u1@example.com" }), refused(403, "insufficient_scope")),
         (json!({ "uid": "u1" }), refused(403, "insufficient_scope")),
         (json!({ "uid": "u1", "email": "nobody" }), refused(403, "insufficient_scope")),
-        (json!({ "uid": 1, "email": "a@b" }), refused(503, "temporarily_unavailable")),
-        (json!(["u1"]), refused(503, "temporarily_unavailable")),
+        (json!({ "uid": 1, "email": "a@b" }), refused(503, "check_unavailable")),
+        (json!(["u1"]), refused(503, "check_unavailable")),
     ] {
         let house = House::with_accounts().await;
         let token = house.token("u1", NOW);
@@ -100,12 +100,12 @@ async fn a_profile_of_somebody_else_or_without_an_address_creates_nobody() {
 #[tokio::test]
 async fn trouble_with_the_profile_is_trouble_and_not_the_tokens_fault() {
     for (status, expected) in [
-        (401, refused(401, "token_refused")),
+        (401, refused(401, "token_inactive")),
         (403, refused(403, "insufficient_scope")),
-        (404, refused(503, "temporarily_unavailable")),
-        (429, refused(503, "temporarily_unavailable")),
-        (500, refused(503, "temporarily_unavailable")),
-        (302, refused(503, "temporarily_unavailable")),
+        (404, refused(503, "check_unavailable")),
+        (429, refused(503, "check_unavailable")),
+        (500, refused(503, "check_unavailable")),
+        (302, refused(503, "check_unavailable")),
     ] {
         let house = House::with_accounts().await;
         let token = house.token("u1", NOW);
@@ -135,19 +135,12 @@ async fn an_account_that_may_not_act_gets_none_here() {
 async fn what_happens_while_the_profile_is_asked_for_is_not_missed() {
     for house in with_accounts_on_each_engine().await {
         let token = house.token("u1", NOW);
-        let checked = house
-            .inner()
-            .check(
-                &token,
-                &crate::check::Needs { scopes: &[], freshness: verify::Freshness::default() },
-                START,
-            )
-            .await
-            .unwrap_or_else(|refusal| panic!("{refusal}"));
+        let good = house.inner().gate.good(&token, &verify::Freshness::default(), START).await;
+        let facts = good.unwrap_or_else(|rejection| panic!("{rejection}")).facts;
         house.happens("u1", Millis::from_seconds(NOW - 50), Change::Delete { reason: None }).await;
         let profile = crate::profile::Profile { email: "u1@example.com".into(), locale: None };
-        let created = house.inner().create(checked, profile, START).await;
-        let gone = crate::rules::Judgement::Refused(crate::Refusal::AccountDeleted);
+        let created = house.inner().create(facts, profile, START).await;
+        let gone = verify::Judgement::Ended(verify::Rejection::AccountDeleted);
         assert_eq!(created, Ok(crate::store::accounts::Created::NotGood(gone)));
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::BelowMark;
 use crate::adapters::{Identity, Proxy};
 
 /// Second 0 of the tests.
@@ -50,7 +49,7 @@ async fn each_proxy_is_answered_in_its_own_words() {
         assert_eq!(good.status, StatusCode::OK, "{route}: {}", good.body);
         let without = house.verify(route, said).await;
         assert_eq!(without.code(), refused(401, "no_credentials"), "{route}");
-        assert_eq!(without.header("www-authenticate"), "Bearer realm=\"highwater\"", "{route}");
+        assert_eq!(without.header("www-authenticate"), "Bearer realm=\"api\"", "{route}");
         assert!(all_empty(&without), "{route}");
     }
     assert_eq!(house.verify("/verify/apache", &nginx).await.status, StatusCode::NOT_FOUND);
@@ -61,7 +60,7 @@ async fn what_nginx_cannot_be_told_is_in_a_header() {
     let house = House::new().await;
     let malformed = [("x-original-method", "GET"), ("x-original-uri", "/"), ("authorization", "Bearer a b")];
     let answer = house.verify("/verify/nginx", &malformed).await;
-    assert_eq!(answer.code(), refused(403, "malformed_credentials"));
+    assert_eq!(answer.code(), refused(403, "bad_authorization"));
     assert_eq!(answer.header("x-highwater-status"), "400");
     let unset = house.verify("/verify/nginx", &[("authorization", "Bearer a")]).await;
     assert_eq!(unset.code(), refused(403, "proxy_not_set_up"));
@@ -93,11 +92,32 @@ async fn only_a_caller_that_may_verify_is_answered() {
 }
 
 #[tokio::test]
-async fn scopes_that_are_needed_are_named() {
-    let house = House::with(|settings| settings.scopes = vec!["profile:email".into(), "mail".into()]).await;
-    let answer = house.passes(&house.token("u1", NOW)).await;
-    assert_eq!(answer.code(), refused(403, "insufficient_scope"));
-    assert!(answer.header("www-authenticate").ends_with("scope=\"mail\""), "{:?}", answer.headers);
+async fn the_policy_is_for_the_request_that_the_proxy_asks_about() {
+    let house = House::with(|settings| {
+        let routes = json!([
+            { "path": "/open", "anonymous": true },
+            { "path": "/mail/{*rest}", "methods": ["GET"], "scopes": ["profile"] },
+            { "path": "/mail/{*rest}", "methods": ["POST"], "scopes": ["profile", "mail"] },
+        ]);
+        settings.policy.routes = serde_json::from_value(routes).expect("routes");
+    })
+    .await;
+    let token = format!("Bearer {}", house.token("u1", NOW));
+    let ask = async |method: &str, uri: &str, authorization: &[(&str, &str)]| {
+        let said = [("x-forwarded-method", method), ("x-forwarded-uri", uri)];
+        house.verify("/verify/caddy", &[&said[..], authorization].concat()).await
+    };
+    let with = [("authorization", token.as_str())];
+    let open = ask("GET", "/open?a", &[]).await;
+    assert_eq!((open.status, open.header("x-highwater-check")), (StatusCode::OK, "anonymous"));
+    assert!(all_empty(&open), "nobody is somebody");
+    assert_eq!(ask("GET", "/open", &with).await.header("x-highwater-subject"), "u1");
+    assert_eq!(ask("GET", "/mail/1", &with).await.status, StatusCode::OK);
+    let needs = ask("POST", "/mail/1", &with).await;
+    assert_eq!(needs.code(), refused(403, "insufficient_scope"));
+    assert!(needs.header("www-authenticate").ends_with("scope=\"profile mail\""), "{:?}", needs.headers);
+    assert_eq!(ask("GET", "/other", &with).await.code(), refused(403, "not_served"));
+    assert_eq!(ask("GET", "/open/../mail", &with).await.code(), refused(400, "ambiguous_path"));
 }
 
 #[tokio::test]
@@ -120,33 +140,34 @@ async fn only_the_identity_provider_knows_of_a_token_of_the_very_second_of_the_c
     let house = House::new().await;
     house.happens("u1", Millis::new((NOW - 50) * 1_000 + 500), Change::PasswordChange).await;
     let token = house.token("u1", NOW - 50);
-    assert_eq!(house.passes(&token).await.code(), refused(401, "token_refused"), "it knows nothing of it");
+    assert_eq!(house.passes(&token).await.code(), refused(401, "token_ended"), "it knows nothing of it");
     house.upstream.reset().await;
     house.says(ResponseTemplate::new(503).insert_header("retry-after", "7")).await;
     let outage = house.passes(&token).await;
-    assert_eq!(outage.code(), refused(403, "temporarily_unavailable"));
+    assert_eq!(outage.code(), refused(403, "check_unavailable"));
     assert_eq!((outage.header("x-highwater-status"), outage.header("retry-after")), ("503", "7"));
     house.upstream.reset().await;
     house.says(json_of(200, json!({ "user": "u2", "scope": ["profile"] }))).await;
-    assert_eq!(house.passes(&token).await.code(), refused(401, "token_refused"), "it is another's");
+    assert_eq!(house.passes(&token).await.code(), refused(401, "token_ended"), "it is another's");
     house.upstream.reset().await;
     house.says(json_of(200, json!({ "user": "u1", "scope": ["profile"] }))).await;
     assert_eq!(house.passes(&token).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn what_the_identity_provider_says_after_the_change_holds_where_that_is_configured() {
-    let main = IdpId::new("main").expect("valid");
-    let house = House::with(|settings| {
-        settings.below_mark.insert(main, BelowMark::Reintrospect);
-    })
-    .await;
-    house.happens("u1", Millis::from_seconds(NOW - 50), Change::PasswordChange).await;
-    let token = house.token("u1", NOW - 60);
-    assert_eq!(house.passes(&token).await.code(), refused(401, "token_refused"));
-    house.upstream.reset().await;
-    house.says(json_of(200, json!({ "user": "u1", "scope": ["profile"] }))).await;
-    assert_eq!(house.passes(&token).await.status, StatusCode::OK);
+async fn what_the_identity_provider_says_of_an_earlier_grant_holds_or_not_as_is_configured() {
+    for (after_change, expected) in
+        [("reintrospect", (200, String::new())), ("reject", refused(401, "token_ended"))]
+    {
+        let house = House::with(|settings| {
+            let choice = json!({ "main": after_change });
+            settings.policy.after_change = serde_json::from_value(choice).expect("a choice");
+        })
+        .await;
+        house.says(json_of(200, json!({ "user": "u1", "scope": ["profile"], "generation": 1 }))).await;
+        house.happens("u1", Millis::from_seconds(NOW - 50), Change::PasswordChange).await;
+        assert_eq!(house.passes("opaque").await.code(), expected, "{after_change}");
+    }
 }
 
 #[tokio::test]
@@ -157,7 +178,7 @@ async fn an_account_that_may_not_act_is_refused_at_once() {
         house.happens("u2", at, Change::Delete { reason: None }).await;
         let of = |subject| house.token(subject, NOW);
         assert_eq!(house.passes(&of("u1")).await.code(), refused(403, "account_disabled"));
-        assert_eq!(house.passes(&of("u2")).await.code(), refused(403, "account_deleted"));
+        assert_eq!(house.passes(&of("u2")).await.code(), refused(401, "account_deleted"));
         let request = house.passes(&of("u1")).await;
         assert_eq!(request.header("www-authenticate"), "", "another token would not help");
     }
