@@ -24,8 +24,8 @@ pub struct IntrospectionConfig {
     pub client_certificate: Option<PathBuf>,
     /// A file with the authorities that are believed there instead of the system's, PEM.
     pub certificate_authorities: Option<PathBuf>,
-    /// How many questions a minute it is asked at most: 240 with `fxa`, which allows 300 and address; with `rfc7662` there
-    /// is no bound unless set.
+    /// How many questions a minute it is asked at most: 240 with `fxa`, which allows 300 for one address; with `rfc7662`
+    /// there is no bound unless set.
     pub requests_per_minute: Option<u32>,
     /// How many of them at once, after a pause; 40.
     pub burst: u32,
@@ -59,7 +59,7 @@ pub enum ClientAuthMethod {
     Tls,
 }
 
-/// What Mozilla accounts allow is 300 a minute and address; whoever asks more is sent away for a quarter of an hour.
+/// What Mozilla accounts allow is 300 a minute for one address; whoever asks more is sent away for a quarter of an hour.
 const FXA_PER_MINUTE: u32 = 240;
 
 impl Default for IntrospectionConfig {
