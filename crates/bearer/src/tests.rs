@@ -2,6 +2,7 @@
 
 mod following;
 mod introspecting;
+mod nginx;
 mod opening;
 mod proxies;
 
@@ -153,16 +154,7 @@ impl House {
 
     /// Asks on the service listener, as a caller that has passed its guard.
     async fn service(&self, scopes: &[&str], request: Request<Body>) -> Answer {
-        let caller = Caller {
-            id: 1,
-            name: "proxy".into(),
-            listener: Listener::Service,
-            scopes: scopes.iter().map(ToString::to_string).collect(),
-            created_at: START,
-            expires_at: None,
-            revoked_at: None,
-        };
-        answer(self.service.clone().layer(Extension(caller)), request).await
+        answer(self.service.clone().layer(Extension(caller(scopes))), request).await
     }
 
     async fn accept_terms(&self, token: &str) -> Answer {
@@ -208,6 +200,18 @@ fn idps(key: &SigningKey, server_url: &str) -> Idps {
     config.fetch_keys = false;
     config.server_url = Some(server_url.to_owned());
     Idps::new(&[config]).expect("valid")
+}
+
+fn caller(scopes: &[&str]) -> Caller {
+    Caller {
+        id: 1,
+        name: "proxy".into(),
+        listener: Listener::Service,
+        scopes: scopes.iter().map(ToString::to_string).collect(),
+        created_at: START,
+        expires_at: None,
+        revoked_at: None,
+    }
 }
 
 fn account(subject: &str) -> AccountId {
