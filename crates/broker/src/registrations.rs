@@ -85,7 +85,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Registration>, InvalidSettin
     Ok(found.into_values().map(|(registration, _)| registration).collect())
 }
 
-/// Makes the registry say what the files say; tries until it is done.
+/// Makes the registry say what the files say; tries until it is done, and has nothing more to do then.
 pub(crate) async fn run(inner: Arc<Inner>, stop: CancellationToken) {
     while let Err(error) = reconcile(&inner).await {
         tracing::warn!(%error, "the registry cannot be brought in line with the files of relying parties yet");
@@ -93,6 +93,8 @@ pub(crate) async fn run(inner: Arc<Inner>, stop: CancellationToken) {
             return;
         }
     }
+    // A worker that ends before the soft stop has died.
+    stop.cancelled().await;
 }
 
 pub(crate) async fn reconcile(inner: &Inner) -> Result<(), StoreError> {

@@ -398,3 +398,29 @@ fn without_its_section_there_is_no_broker_and_commands_say_so() {
     happens(&house, &[login(RELAY), change("delete", CHANGED)]);
     assert_eq!(house.run(&["--json", "account", "show", "fxa", USER]).json()["state"], "deleted");
 }
+
+#[tokio::test]
+async fn relying_parties_of_files_are_there_from_the_start_and_are_changed_in_their_files() {
+    let house = house().with("BROKER__RELYING_PARTIES", "relying-parties");
+    let write = |name: &str| {
+        let relay = json!({"client_id": RELAY, "config": {"name": name, "webhook": "https://relay.example.com/events"}});
+        std::fs::write(house.path("relying-parties/relay.json"), relay.to_string()).expect("written");
+    };
+    std::fs::create_dir(house.path("relying-parties")).expect("made");
+    let shown = || house.run(&["--json", "rp", "list"]).json();
+    for name in ["Relay", "Firefox Relay"] {
+        write(name);
+        let node = house.serve(&[]);
+        let answer = http::get(node.at("public"), "/.well-known/jwks.json", &[]);
+        answer.expect("it listens, and commands reach it");
+        wait_until("it is as its file says", PATIENCE, async || shown()[0]["config"]["name"] == name).await;
+        assert_eq!(shown()[0]["origin"], "file");
+        let refused = house.run(&["rp", "update", RELAY, "--name", "mine"]).refused();
+        assert!(refused.contains("comes from a file of the configuration"), "{refused}");
+        drop(node);
+    }
+    std::fs::write(house.path("relying-parties/odd.json"), r#"{"client_id":"a","config":{"webhok":"x"}}"#)
+        .expect("written");
+    let refused = house.run(&["serve"]).refused();
+    assert!(refused.contains("odd.json") && refused.contains("webhok"), "{refused}");
+}
