@@ -1,7 +1,7 @@
 //! The conformance suite: whether a receiver does what a receiver must.
 //!
-//! What is tried is a table ([`cases`]): good tokens in every guise that deliveries can have, and tokens that must be
-//! refused. Each is sent once, slowly, one after the other; what came is judged by pure rules ([`judging`]) and told
+//! What is tried is a table (`cases`): good tokens in every guise that deliveries can have, and tokens that must be
+//! refused. Each is sent once, slowly, one after the other; what came is judged by pure rules (`judging`) and told
 //! with a sentence that says what to do. What is forged or deletes is about accounts that nobody has. The one that the
 //! caller names gets what changes nothing: empty profile changes, and a change of password a year ago.
 
