@@ -8,6 +8,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod node;
+mod progress;
 pub(crate) mod rp;
 pub(crate) mod simulate;
 pub(crate) mod token;

@@ -2,11 +2,12 @@
 
 use super::parts::{Fill, Part, Parts};
 use crate::client::Admin;
+use crate::commands::progress::bar;
 use crate::output::Shown;
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::{Request, header};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use ingest::sources::file::digest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -80,18 +81,6 @@ fn request(part: Part, origin: &str, idp: Option<&str>) -> Result<Request<Body>>
     let request =
         request.header(header::HOST, "highwater").header(header::CONTENT_TYPE, "application/x-ndjson");
     Ok(request.body(Body::from(part.lines))?)
-}
-
-/// On standard error, and only on a terminal.
-fn bar(length: Option<u64>) -> ProgressBar {
-    let template = match length {
-        Some(_) => "{bar:40.cyan/blue} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left; {msg}",
-        None => "{spinner} {bytes} {bytes_per_sec}; {msg}",
-    };
-    let style = ProgressStyle::with_template(template).expect("the template is one");
-    let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
-    bar.set_draw_target(ProgressDrawTarget::stderr());
-    bar.with_style(style)
 }
 
 fn said(sum: &Sum) -> String {

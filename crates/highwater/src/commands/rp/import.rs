@@ -2,10 +2,12 @@
 
 use crate::client::Admin;
 use crate::commands::events::parts::{Fill, Part, Parts};
+use crate::commands::progress::bar;
 use crate::output::Shown;
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::{Request, header};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tokio::io::{AsyncBufRead, BufReader};
@@ -34,11 +36,12 @@ struct Refusal {
 /// Takes the file over. Done only when every line could be.
 pub(super) async fn run(file: &Path, idp: &str, admin: &Admin) -> Result<Shown> {
     let sum = if file == Path::new("-") {
-        send_all(Parts::new(BufReader::new(tokio::io::stdin()), Fill::Full), idp, admin).await?
+        send_all(Parts::new(BufReader::new(tokio::io::stdin()), Fill::Full), idp, admin, &bar(None)).await?
     } else {
         let named = || format!("{} cannot be read", file.display());
         let input = tokio::fs::File::open(file).await.with_context(named)?;
-        send_all(Parts::new(BufReader::new(input), Fill::Full), idp, admin).await?
+        let length = input.metadata().await.with_context(named)?.len();
+        send_all(Parts::new(BufReader::new(input), Fill::Full), idp, admin, &bar(Some(length))).await?
     };
     let shown = Shown::new(serde_json::to_value(&sum)?, said(&sum));
     Ok(match sum.refused {
@@ -47,7 +50,12 @@ pub(super) async fn run(file: &Path, idp: &str, admin: &Admin) -> Result<Shown> 
     })
 }
 
-async fn send_all<R: AsyncBufRead + Unpin>(mut parts: Parts<R>, idp: &str, admin: &Admin) -> Result<Sum> {
+async fn send_all<R: AsyncBufRead + Unpin>(
+    mut parts: Parts<R>,
+    idp: &str,
+    admin: &Admin,
+    bar: &ProgressBar,
+) -> Result<Sum> {
     let (mut sum, mut lines) = (Sum::default(), 0);
     while let Some(part) = parts.next().await.context("the input cannot be read")? {
         let here = part.lines.split(|byte| *byte == b'\n').count() - 1;
@@ -55,7 +63,10 @@ async fn send_all<R: AsyncBufRead + Unpin>(mut parts: Parts<R>, idp: &str, admin
         let came_to = came_to.with_context(|| format!("stopped before line {}; run it again", lines + 1))?;
         sum.add(serde_json::from_value(came_to)?, lines);
         lines += here;
+        bar.set_position(parts.read());
+        bar.set_message(format!("{} logins", sum.logins));
     }
+    bar.finish_and_clear();
     Ok(sum)
 }
 
