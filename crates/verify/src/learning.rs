@@ -83,9 +83,10 @@ impl Learner {
 
     /// Whether the token is worth finding anything out about: it costs nothing to say no.
     pub(crate) fn worth_it(&self, token: &str) -> Result<(), Refusal> {
+        let idp = self.idps.default_idp();
         match jwt(token)? {
             Some(_) => Ok(()),
-            None if is_asked_about(token, self.idps.default_idp().opaque_tokens()) => Ok(()),
+            None if self.asking.can_ask(idp) && is_asked_about(token, idp.opaque_tokens()) => Ok(()),
             None => Err(Refusal::Shape),
         }
     }

@@ -132,7 +132,8 @@ impl Verifier {
     }
 
     /// Something happened to an account, and the feed tells it at `position`: whatever is remembered of the account is
-    /// forgotten, and no question that was begun before [`Verifier::feed_read`] told of this position is answered from.
+    /// forgotten, and no question that was begun before this call is answered from. Positions are those of one feed, in
+    /// the order in which events committed.
     pub fn account_changed(&self, account: &AccountId, position: i64) {
         self.inner.learner.lives.end(account, position);
     }

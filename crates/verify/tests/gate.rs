@@ -38,12 +38,17 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut IdpConfig)) -> Self {
         let (server, shelf) = (MockServer::start().await, Arc::new(Shelf::default()));
         let mut config =
             IdpConfig::new(IdpId::new("idp").expect("valid"), "https://idp.example", "idp.example");
         config.server_url = Some(server.uri());
         config.fetch_keys = false;
         config.opaque_tokens = OpaqueTokens::Hex64;
+        change(&mut config);
         config.primary_jwk = Some(KEY.jwk().clone());
         let records: Arc<dyn Records> = Arc::clone(&shelf) as _;
         let options = Options { records: Some(records), asking: Asking::Introspect, derived_bytes: 0 };
@@ -271,4 +276,26 @@ async fn an_older_token_the_identity_provider_stands_by_lives_on_unless_changes_
     let token = opaque();
     let request = Request { method: "GET", path: "/masks/7", authorization: &[token.as_bytes()] };
     assert_eq!(strict.admit(request, at(3)).await, Err(Rejection::TokenEnded));
+}
+
+#[tokio::test]
+async fn a_flood_of_tokens_nobody_knows_leaves_the_known_ones_their_questions() {
+    let house = House::with(|config| {
+        config.introspection.requests_per_minute = Some(8);
+        config.introspection.burst = 8;
+    })
+    .await;
+    let write = json!({"scope": "masks masks:write"});
+    house.says(&write).await;
+    let change = async || house.admit("POST", "/masks/7", &opaque(), at(0)).await;
+    assert_eq!(how(change().await), Ok(How::Learned));
+    house.answers(ResponseTemplate::new(200).set_body_json(json!({"active": false}))).await;
+    let mut turned_away = 0;
+    for number in 0..50 {
+        let refused = house.get(&format!("Bearer {number:064x}"), at(0)).await.expect_err("never good");
+        turned_away += usize::from(refused.status() == 503);
+    }
+    assert!(turned_away > 40 && house.questions().await < 10, "{turned_away} were turned away");
+    house.says(&write).await;
+    assert_eq!(how(change().await), Ok(How::Learned), "asked now, and there was a question left for it");
 }

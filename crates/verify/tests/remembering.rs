@@ -6,7 +6,9 @@ use idp::{IdpConfig, Idps, OpaqueTokens};
 use jose::{Algorithm, SigningKey};
 use parking_lot::Mutex;
 use serde_json::json;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 use verify::{
     Answer, CheckError, Freshness, How, NoRecords, Options, Record, Records, Refusal, Settings, Sight,
@@ -343,4 +345,50 @@ async fn what_is_on_record_comes_with_the_facts_and_is_read_anew_after_an_event(
     house.verifier.account_changed(&account("u"), 1);
     house.verifier.feed_read(1, at(1));
     assert_eq!(house.check(&ANY, at(1)).await.expect("good").record, second);
+}
+
+#[test]
+fn however_checks_and_events_interleave_no_answer_is_older_than_the_last_event() {
+    let shelf = Arc::new(Shelf::default());
+    let version = |version| Record { version, ..Record::default() };
+    *shelf.0.lock() = Some(version(0));
+    let mut config = IdpConfig::new(IdpId::new("idp").expect("valid"), "https://idp.example", "idp.example");
+    config.primary_jwk = Some(KEY.jwk().clone());
+    let records: Arc<dyn Records> = Arc::clone(&shelf) as _;
+    let options = Options { records: Some(records), ..Options::default() };
+    let verifier = Verifier::with(Idps::new(&[config]).expect("valid"), &Settings::default(), options);
+    let claims = json!({"iss": "https://idp.example", "sub": "u", "exp": NOW + 600});
+    let token = KEY.sign_claims("at+jwt", &claims).expect("signed");
+    let (told, answered) = (AtomicI64::new(0), AtomicI64::new(0));
+    std::thread::scope(|scope| {
+        let check = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            while told.load(Ordering::SeqCst) < 2_000 {
+                let at_least = told.load(Ordering::SeqCst);
+                if let Ok(answer) = runtime.block_on(verifier.check(&token, &ANY, at(0))) {
+                    assert!(answer.record.version >= at_least, "{} after {at_least}", answer.record.version);
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        };
+        let readers = [(); 3].map(|()| scope.spawn(check));
+        for position in 1..=2_000 {
+            *shelf.0.lock() = Some(version(position));
+            verifier.account_changed(&account("u"), position);
+            verifier.feed_read(position, at(0));
+            told.store(position, Ordering::SeqCst);
+            // Now and then events wait for answers, so that there is something to forget.
+            let seen = answered.load(Ordering::SeqCst);
+            let enough = || {
+                answered.load(Ordering::SeqCst) >= seen + 2
+                    || readers.iter().any(ScopedJoinHandle::is_finished)
+            };
+            while position % 10 == 0 && position < 2_000 && !enough() {
+                std::thread::yield_now();
+            }
+        }
+        for reader in readers {
+            reader.join().expect("no answer was too old");
+        }
+    });
 }
