@@ -10,6 +10,7 @@ mod http;
 mod lives;
 mod mistakes;
 mod queue;
+mod registering;
 mod telling;
 mod trials;
 mod two_sources;
