@@ -235,6 +235,18 @@ async fn a_question_begun_before_an_event_is_asked_again_after_it() {
 }
 
 #[tokio::test]
+async fn an_answer_that_an_event_overtook_before_it_was_taken_up_is_asked_for_again() {
+    let house = House::new().await;
+    house.answers(yes().set_delay(Duration::from_millis(50))).await;
+    let mut slow = std::pin::pin!(house.check(&ANY, at(0)));
+    assert!(futures::poll!(slow.as_mut()).is_pending());
+    assert_eq!(house.how(&ANY, at(0)).await, How::Coalesced, "the answer is there");
+    house.verifier.account_changed(&account("u"), 1);
+    house.answers(ResponseTemplate::new(400)).await;
+    assert_eq!(slow.await, refused());
+}
+
+#[tokio::test]
 async fn losing_the_feed_shortens_lives_by_stages_and_forgets_when_events_were_missed() {
     let house = House::new().await;
     house.says_yes().await;
@@ -323,7 +335,11 @@ impl Records for Shelf {
     fn record<'a>(&'a self, account: &'a AccountId) -> BoxFuture<'a, Result<Record, NoRecords>> {
         assert_eq!(account.subject.as_str(), "u");
         let record = self.0.lock().ok_or(NoRecords { retry_after: Duration::from_secs(3) });
-        Box::pin(async move { record })
+        Box::pin(async move {
+            // Whoever changes it has time to do so before this is heard of.
+            std::thread::yield_now();
+            record
+        })
     }
 }
 
