@@ -1,10 +1,11 @@
 //! One attempt: sign, send, judge.
 
 use super::Outcome;
+use crate::SigningAlgorithm;
 use crate::access_tokens::NoToken;
 use crate::capability::Inner;
 use crate::delivery::after;
-use crate::format::outgoing;
+use crate::format::{CannotMake, Outgoing, outgoing};
 use crate::handover::Held;
 use crate::lanes::Lane;
 use crate::meters::Measured;
@@ -17,14 +18,19 @@ use account::Millis;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use outbound::{Answer, OutboundError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Sends a delivery once and says what came of it.
-pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
+pub(super) async fn attempt(inner: &Arc<Inner>, held: Held) -> Outcome {
     let Held { lane, delivery, permit } = held;
+    let made = made(inner, &lane, &delivery).await;
     let at = inner.now();
     let began = Instant::now();
-    let answer = exchange(inner, &lane, &delivery, at).await;
+    let answer = match made {
+        Ok(made) => exchange(inner, &lane, made, at).await,
+        Err(why) => Err(Failure::NotMade(why)),
+    };
     let duration = began.elapsed();
     let verdict = match &answer {
         Ok(answer) => judge(lane.rp.config.format, &reply(answer)),
@@ -74,11 +80,26 @@ impl Failure {
     }
 }
 
-async fn exchange(inner: &Inner, lane: &Lane, delivery: &Delivery, now: Millis) -> Result<Answer, Failure> {
+/// The request of one attempt, or why there is none.
+///
+/// An RSA signature takes longer than all else of a delivery together. On the runtime's own threads everybody else, the
+/// store's connections and whoever asks this process for something, would wait for every one that is due; so they are
+/// made beside them, one at a time for each core.
+async fn made(inner: &Arc<Inner>, lane: &Arc<Lane>, delivery: &Delivery) -> Result<Outgoing, String> {
+    let config = &lane.rp.config;
+    let said = |error: CannotMake| error.to_string();
+    if config.algorithm != SigningAlgorithm::Rs256 || !config.format.is_token() {
+        return outgoing(&lane.rp, delivery, &inner.signer, &inner.issuers, inner.now()).map_err(said);
+    }
+    let _turn = inner.signer.turn().await;
+    let (inner, lane, delivery) = (Arc::clone(inner), Arc::clone(lane), delivery.clone());
+    let make = move || outgoing(&lane.rp, &delivery, &inner.signer, &inner.issuers, inner.now());
+    tokio::task::spawn_blocking(make).await.map_err(|error| error.to_string())?.map_err(said)
+}
+
+async fn exchange(inner: &Inner, lane: &Lane, made: Outgoing, now: Millis) -> Result<Answer, Failure> {
     let rp = &*lane.rp;
     let url = lane.webhook.as_ref().ok_or_else(|| Failure::NotMade("no endpoint".into()))?;
-    let made = outgoing(rp, delivery, &inner.signer, &inner.issuers, now);
-    let made = made.map_err(|error| Failure::NotMade(error.to_string()))?;
     let client = inner.clients.towards(rp).map_err(|error| Failure::NotMade(error.to_string()))?;
     let authorization =
         inner.access_tokens.authorization(rp, &client, now).await.map_err(Failure::NoToken)?;
