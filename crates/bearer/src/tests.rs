@@ -1,8 +1,8 @@
 //! The real routers in process, on a real store of each engine, with tokens signed by a real key.
 
 mod following;
+mod fronts;
 mod introspecting;
-mod nginx;
 mod opening;
 mod proxies;
 

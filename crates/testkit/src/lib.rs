@@ -1,7 +1,7 @@
 //! What only tests and benches need: temporary servers, free ports, made-up data.
 //!
 //! The outside world of the tests is the real thing: [`Postgres`] is a real cluster made by `initdb`, [`Moto`] a real
-//! SQS server over HTTP, [`Nginx`] a real reverse proxy. Each listens on a free port of the loopback, keeps its files in a temporary folder and is gone
+//! SQS server over HTTP, [`Nginx`] and [`Caddy`] real reverse proxies. Each listens on a free port of the loopback, keeps its files in a temporary folder and is gone
 //! when its value is dropped, or when the process that holds it dies, however it dies.
 //!
 //! One cluster serves a whole test run: `./test` starts it by the `test-services` program and names it in
@@ -13,6 +13,7 @@
 
 pub mod data;
 
+mod caddy;
 mod moto;
 mod nginx;
 mod port;
@@ -24,6 +25,7 @@ mod supervised;
 mod tls;
 mod wait;
 
+pub use caddy::Caddy;
 pub use moto::Moto;
 pub use nginx::Nginx;
 pub use port::free_port;

@@ -1,8 +1,9 @@
 use crate::free_port;
+use crate::programs::unpacked;
 use crate::supervised::{Plan, Supervised};
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -23,13 +24,14 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it; `http` makes what stands inside of its `http { … }`, given the port to listen on.
     pub fn start(http: impl Fn(u16) -> String) -> Self {
-        let home = tempfile::Builder::new()
-            .prefix("testkit-nginx-")
-            .tempdir()
-            .expect("a temporary folder can be made");
-        let launched = (0..TRIES).find_map(|_| launch(home.path(), &http));
-        let Some((server, port)) = launched else { panic!("nginx did not start: {}", log(home.path())) };
-        Self { _server: server, home, port }
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            match launch(&http) {
+                Ok(started) => return started,
+                Err(log) => said = log,
+            }
+        }
+        panic!("nginx did not start: {said}")
     }
 
     /// Its URL: `http://127.0.0.1:PORT`.
@@ -43,16 +45,24 @@ impl Nginx {
     }
 }
 
-fn launch(folder: &Path, http: &impl Fn(u16) -> String) -> Option<(Supervised, u16)> {
+/// The error is what it has said.
+fn launch(http: &impl Fn(u16) -> String) -> Result<Nginx, String> {
+    let home = tempfile::Builder::new().prefix("testkit-nginx-").tempdir();
+    let home = home.expect("a temporary folder can be made");
+    let folder = home.path();
     let port = free_port();
     let config = folder.join("nginx.conf");
     fs::write(&config, whole(&http(port))).expect("the folder is ours");
     let arguments =
         ["-p", &folder.display().to_string(), "-e", "stderr", "-c", "nginx.conf"].map(str::to_owned);
-    let command: Vec<String> = [program().display().to_string()].into_iter().chain(arguments).collect();
+    let command: Vec<String> =
+        [unpacked("nginx").display().to_string()].into_iter().chain(arguments).collect();
     let mut server = Supervised::start(&Plan { command: &command, folder, user: None, last: "TERM" });
     let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
-    server.wait_ready(PATIENCE, listens).is_ok().then_some((server, port))
+    match server.wait_ready(PATIENCE, listens) {
+        Ok(()) => Ok(Nginx { _server: server, home, port }),
+        Err(_) => Err(log(folder)),
+    }
 }
 
 /// One process, in the foreground, with all that it writes in its own folder.
@@ -68,17 +78,4 @@ fn whole(http: &str) -> String {
 
 fn log(folder: &Path) -> String {
     fs::read_to_string(folder.join("log")).unwrap_or_default()
-}
-
-/// The program: on the `PATH`, where Debian puts it, or where `./test` does.
-fn program() -> PathBuf {
-    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-nginx/usr/sbin");
-    on_path
-        .unwrap_or_default()
-        .into_iter()
-        .chain([PathBuf::from("/usr/sbin"), beside])
-        .map(|folder| folder.join("nginx"))
-        .find(|program| program.exists())
-        .expect("nginx is installed (run ./test, or Debian: apt-get install nginx)")
 }

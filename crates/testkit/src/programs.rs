@@ -31,6 +31,17 @@ fn path_folders() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
+/// A program of Debian's: on the `PATH`, where Debian puts it, or where `./test` unpacks it.
+pub(crate) fn unpacked(name: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target").join(format!("test-{name}"));
+    path_folders()
+        .into_iter()
+        .chain([PathBuf::from("/usr/sbin"), beside.join("usr/sbin"), beside.join("usr/bin")])
+        .map(|folder| folder.join(name))
+        .find(|program| program.exists())
+        .unwrap_or_else(|| panic!("{name} is installed (run ./test, or Debian: apt-get install {name})"))
+}
+
 /// User and group ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct User {

@@ -1,4 +1,4 @@
-//! A real nginx, set up as the guide says, in front of a small backend.
+//! A real nginx and a real Caddy, set up as the guide says, in front of a small backend.
 
 use super::*;
 use axum::Json;
@@ -7,24 +7,55 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue};
 use outbound::{Client, Manners, Url};
-use testkit::Nginx;
+use testkit::{Caddy, Nginx};
 use tokio::net::TcpListener;
 use work::Lifecycle;
 
 const NOW: i64 = START.seconds();
-const CONFIGURATION: &str = include_str!("../../../../docs/src/guides/proxies/nginx.conf");
-const CALLER: &str = "hw_nginx";
+const NGINX: &str = include_str!("../../../../docs/src/guides/proxies/nginx.conf");
+const CADDY: &str = include_str!("../../../../docs/src/guides/proxies/Caddyfile");
+const CALLER: &str = "hw_proxy";
 
-/// nginx between a client and a backend.
+/// What stands in front.
+enum Front {
+    Nginx(Nginx),
+    Caddy(Caddy),
+}
+
+impl Front {
+    fn endpoint(&self) -> String {
+        match self {
+            Self::Nginx(nginx) => nginx.endpoint(),
+            Self::Caddy(caddy) => caddy.endpoint(),
+        }
+    }
+
+    fn log(&self) -> String {
+        match self {
+            Self::Nginx(nginx) => nginx.log(),
+            Self::Caddy(caddy) => caddy.log(),
+        }
+    }
+}
+
+/// A proxy between a client and a backend.
 struct Scene {
     house: House,
-    nginx: Nginx,
+    front: Front,
     client: Client,
     life: Lifecycle,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    async fn nginx() -> Self {
+        Self::set(|addresses| Front::Nginx(Nginx::start(|port| addresses.put_into(NGINX, port)))).await
+    }
+
+    async fn caddy() -> Self {
+        Self::set(|addresses| Front::Caddy(Caddy::start(|port| addresses.put_into(CADDY, port)))).await
+    }
+
+    async fn set(start: impl FnOnce(&Addresses) -> Front) -> Self {
         let house = House::with(|settings| {
             let routes = json!([
                 { "path": "/open", "anonymous": true },
@@ -38,19 +69,13 @@ impl Scene {
         let life = Lifecycle::new();
         let service = serve(&life, house.service.clone().layer(from_fn(guard))).await;
         let backend = serve(&life, Router::new().fallback(heard)).await;
-        let nginx = Nginx::start(|port| {
-            CONFIGURATION
-                .replace("127.0.0.1:8001", &service)
-                .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"))
-                .replace("127.0.0.1:8081", &backend)
-                .replace("the token that `highwater token create` showed", CALLER)
-        });
+        let front = start(&Addresses { service, backend });
         let client = Client::for_operator_addresses(&Manners::default()).expect("a client");
-        Self { house, nginx, client, life }
+        Self { house, front, client, life }
     }
 
     async fn ask(&self, verb: &str, path: &str, headers: &[(&'static str, &str)]) -> outbound::Answer {
-        let url: Url = format!("{}{path}", self.nginx.endpoint()).parse().expect("a URL");
+        let url: Url = format!("{}{path}", self.front.endpoint()).parse().expect("a URL");
         let request = match verb {
             "POST" => self.client.post(&url, "a body".into()),
             _ => self.client.get(&url),
@@ -59,7 +84,24 @@ impl Scene {
             let value = HeaderValue::from_str(value).expect("a value");
             request.header(HeaderName::from_bytes(name.as_bytes()).expect("a name"), value)
         });
-        with.send().await.unwrap_or_else(|error| panic!("{error}: {}", self.nginx.log()))
+        with.send().await.unwrap_or_else(|error| panic!("{error}: {}", self.front.log()))
+    }
+}
+
+/// Who is where.
+struct Addresses {
+    service: String,
+    backend: String,
+}
+
+impl Addresses {
+    /// The guide's configuration with the addresses of this scene.
+    fn put_into(&self, configuration: &str, port: u16) -> String {
+        configuration
+            .replace("127.0.0.1:8001", &self.service)
+            .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"))
+            .replace("127.0.0.1:8081", &self.backend)
+            .replace("the token that `highwater token create` showed", CALLER)
     }
 }
 
@@ -104,10 +146,10 @@ fn text<'a>(answer: &'a outbound::Answer, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn nginx_lets_through_whom_it_is_told_to_and_says_who_it_is() {
-    let scene = Scene::set().await;
+    let scene = Scene::nginx().await;
     let token = format!("Bearer {}", scene.house.token("u1", NOW));
     let answer = scene.ask("GET", "/mail?x=/../y", &[("authorization", &token)]).await;
-    assert_eq!(answer.status(), 200, "{}", scene.nginx.log());
+    assert_eq!(answer.status(), 200, "{}", scene.front.log());
     let heard: Value = answer.json().expect("JSON");
     assert_eq!(heard["headers"]["x-highwater-subject"], "u1");
     assert_eq!(heard["headers"]["x-highwater-scope"], format!("profile {SCOPE}"));
@@ -119,7 +161,7 @@ async fn nginx_lets_through_whom_it_is_told_to_and_says_who_it_is() {
 
 #[tokio::test]
 async fn nginx_tells_each_refusal_as_it_is_meant() {
-    let scene = Scene::set().await;
+    let scene = Scene::nginx().await;
     let token = format!("Bearer {}", scene.house.token("u1", NOW));
     scene.house.says(ResponseTemplate::new(503).insert_header("retry-after", "7")).await;
     for (verb, path, authorization, status) in [
@@ -135,7 +177,7 @@ async fn nginx_tells_each_refusal_as_it_is_meant() {
     ] {
         let answer = scene.ask(verb, path, &[("authorization", authorization)]).await;
         let what = format!("{verb} {path} {authorization}");
-        assert_eq!(answer.status(), status, "{what}: {}", scene.nginx.log());
+        assert_eq!(answer.status(), status, "{what}: {}", scene.front.log());
         let challenged = text(&answer, "www-authenticate").starts_with("Bearer realm=\"api\"");
         let is_ours = !path.starts_with("/status/");
         let has_one = matches!(status, 400 | 401) || verb == "POST";
@@ -147,7 +189,7 @@ async fn nginx_tells_each_refusal_as_it_is_meant() {
 
 #[tokio::test]
 async fn nobody_gets_a_name_past_nginx() {
-    let scene = Scene::set().await;
+    let scene = Scene::nginx().await;
     let token = format!("Bearer {}", scene.house.token("u1", NOW));
     let hyphen = [("authorization", token.as_str()), ("x-highwater-subject", "root")];
     assert_eq!(scene.ask("GET", "/mail", &hyphen).await.status(), 400);
@@ -175,7 +217,7 @@ async fn nobody_gets_a_name_past_nginx() {
 
 #[tokio::test]
 async fn a_change_of_the_account_is_felt_through_nginx() {
-    let scene = Scene::set().await;
+    let scene = Scene::nginx().await;
     let (house, follower) = (&scene.house, &scene.house.inner().follower);
     let mut tail = follower.begin().await;
     let token = format!("Bearer {}", house.token("u1", NOW - 60));
@@ -185,4 +227,45 @@ async fn a_change_of_the_account_is_felt_through_nginx() {
     let answer = scene.ask("GET", "/mail", &[("authorization", &token)]).await;
     assert_eq!(answer.status(), 401);
     assert!(text(&answer, "www-authenticate").contains("error=\"invalid_token\""), "{:?}", answer.headers());
+}
+
+#[tokio::test]
+async fn caddy_passes_on_what_it_is_told() {
+    let scene = Scene::caddy().await;
+    let token = format!("Bearer {}", scene.house.token("u1", NOW));
+    scene.house.says(ResponseTemplate::new(503).insert_header("retry-after", "7")).await;
+    let good = scene.ask("GET", "/mail?x", &[("authorization", &token)]).await;
+    assert_eq!(good.status(), 200, "{}", scene.front.log());
+    let heard: Value = good.json().expect("JSON");
+    assert_eq!(heard["headers"]["x-highwater-subject"], "u1");
+    assert_eq!(heard["headers"].get("x-highwater-caller"), None);
+    assert_eq!(scene.ask("GET", "/open", &[]).await.status(), 200);
+    for (verb, path, authorization, status, code) in [
+        ("GET", "/mail", "", 401, "no_credentials"),
+        ("GET", "/mail", "Bearer e30.e30.e30", 401, "token_invalid"),
+        ("POST", "/mail", &token, 403, "insufficient_scope"),
+        ("GET", "/mail", "Bearer a b", 400, "bad_authorization"),
+        ("GET", "/mail", "Bearer opaque", 503, "check_unavailable"),
+    ] {
+        let answer = scene.ask(verb, path, &[("authorization", authorization)]).await;
+        let said: Value = answer.json().expect("our own words");
+        assert_eq!((answer.status().as_u16(), said["error_code"].as_str()), (status, Some(code)));
+        assert_eq!(text(&answer, "retry-after"), if status == 503 { "7" } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_a_name_past_caddy() {
+    let scene = Scene::caddy().await;
+    let token = format!("Bearer {}", scene.house.token("u1", NOW));
+    for name in ["x-highwater-subject", "x_highwater_subject", "x-highwater-acr", "x_highwater-scope"] {
+        for path in ["/mail", "/open"] {
+            let answer = scene.ask("GET", path, &[("authorization", &token), (name, "root")]).await;
+            assert_eq!(answer.status(), 400, "{name} {path}");
+        }
+    }
+    for own in [("x-forwarded-uri", "/open"), ("x-forwarded-method", "GET"), ("x-highwater-caller", "root")] {
+        let answer = scene.ask("POST", "/mail", &[("authorization", &token), own]).await;
+        assert_eq!(answer.status(), 403, "{own:?} is Caddy's to say");
+    }
 }
