@@ -25,6 +25,15 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// With one more line for people.
+    pub(crate) fn and(mut self, line: &str) -> Self {
+        if !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.text.push_str(line);
+        self
+    }
+
     /// The answer as it came, and for people.
     pub(crate) fn new(json: Value, text: impl Into<String>) -> Self {
         Self { json, text: text.into(), but: None }

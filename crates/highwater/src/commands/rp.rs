@@ -8,7 +8,7 @@ pub(crate) mod verify;
 use crate::cli::{RpCommand, RpTokenCommand};
 use crate::client::{Admin, path};
 use crate::output::{self, Column, Shown};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use axum::http::Method;
 use said::Said;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ pub(crate) async fn run(command: RpCommand, admin: &Admin) -> Result<Shown> {
         RpCommand::Add { client_id, options } => {
             let Said { config, secrets } = Said::all(&options, &[])?;
             let new = json!({ "client_id": client_id, "config": config, "secrets": secrets });
-            Ok(with_secret(admin.ask(Method::POST, "/rps", Some(&new)).await?))
+            Ok(added(admin.ask(Method::POST, "/rps", Some(&new)).await?))
         }
         RpCommand::List => {
             let listed = admin.get("/rps").await?;
@@ -77,6 +77,10 @@ pub(crate) async fn run(command: RpCommand, admin: &Admin) -> Result<Shown> {
         RpCommand::Show { client_id } => Ok(shown(admin.get(&at(&client_id, &[])).await?)),
         RpCommand::Update { client_id, options, unset } => {
             let Said { config, secrets } = Said::all(&options, &unset)?;
+            ensure!(
+                !(config.is_empty() && secrets.is_empty()),
+                "nothing to change is given; `highwater rp update --help` shows what there is"
+            );
             let change = json!({ "config": config, "secrets": secrets });
             Ok(shown(admin.ask(Method::PATCH, &at(&client_id, &[]), Some(&change)).await?))
         }
@@ -148,6 +152,19 @@ fn with_secret(rp: Value) -> Shown {
     let card = output::card(&rp, MEMBERS);
     let text = format!("{check_with}\n\nIts receiver checks with this; it is not shown again.\n{card}");
     Shown::new(rp, text)
+}
+
+/// One that nothing can be sent to yet is told so.
+fn added(rp: Value) -> Shown {
+    let config = &rp["config"];
+    if config["format"] == "poll" || !config["webhook"].is_null() {
+        return with_secret(rp);
+    }
+    let client_id = rp["client_id"].as_str().unwrap_or_default();
+    let hint = format!(
+        "Nothing can be sent to it yet: `highwater rp update {client_id} --webhook URL` says where it listens."
+    );
+    with_secret(rp).and(&hint)
 }
 
 fn shown(rp: Value) -> Shown {

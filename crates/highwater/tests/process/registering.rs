@@ -119,6 +119,8 @@ fn what_cannot_be_done_says_why_and_changes_nothing() {
         ("rp add a --idp nobody", "no identity provider nobody is configured"),
         ("rp update 5882386c6d801776 --rate 5 --unset rate", "set and unset at once"),
         ("rp update 5882386c6d801776 --header Host:x", "belongs to the exchange itself"),
+        ("rp update 5882386c6d801776", "nothing to change is given"),
+        ("deliveries replay --rp b --since 3d", "there is no relying party b"),
         ("rp show b", "there is no relying party b"),
         ("rp update b --name x", "there is no relying party b"),
         ("rp pause b", "there is no relying party b"),
