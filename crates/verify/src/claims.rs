@@ -34,6 +34,11 @@ pub(crate) enum Expiry {
 }
 
 impl Claims {
+    /// `sub`.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.sub
+    }
+
     pub(crate) fn read(json: &[u8]) -> Result<Self, Refusal> {
         jose::from_object(json).map_err(|_| Refusal::Claims)
     }

@@ -37,6 +37,12 @@ impl Gate {
         Self { verifier, policy: Arc::new(policy) }
     }
 
+    /// The same gate, asking for somebody ([`Verifier::asking_for`]).
+    #[must_use]
+    pub fn asking_for(&self, caller: &str) -> Self {
+        Self { verifier: self.verifier.asking_for(caller), policy: Arc::clone(&self.policy) }
+    }
+
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy

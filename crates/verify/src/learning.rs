@@ -173,7 +173,15 @@ impl Learner {
             (Question::Word, Some(jwt)) => {
                 let claims = jwt.payload().map_err(Refusal::from).and_then(|json| Claims::read(&json));
                 match claims {
-                    Ok(claims) => self.asked(self.idp_of(&claims)?, inquiry, claims.expires_at()).await,
+                    Ok(claims) => {
+                        let facts = self.asked(self.idp_of(&claims)?, inquiry, claims.expires_at()).await?;
+                        // Remembered, its word on another account would be this token's from now on.
+                        if facts.subject == *claims.subject() {
+                            Ok(facts)
+                        } else {
+                            Err(Refusal::IdentityProvider.into())
+                        }
+                    }
                     Err(_) => self.asked(self.idps.default_idp(), inquiry, None).await,
                 }
             }

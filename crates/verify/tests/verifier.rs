@@ -401,8 +401,13 @@ async fn garbage_costs_the_identity_provider_nothing() {
 async fn a_grant_of_doubtful_birth_can_be_asked_about_anew() {
     let server = MockServer::start().await;
     answer(&server, "jwks", keys(&[&KEY])).await;
-    answer(&server, "verify", ResponseTemplate::new(200).set_body_json(json!({"user": "u", "scope": []})))
-        .await;
+    answer(
+        &server,
+        "verify",
+        ResponseTemplate::new(200)
+            .set_body_json(json!({"user": "0123456789abcdef0123456789abcdef", "scope": []})),
+    )
+    .await;
     let verifier = verifier(&[at(&server)]);
     let token = token(&json!({"fxa-generation": null}));
     assert_eq!(verifier.facts(&token, now()).await.expect("good").birth(), Birth::within_second(NOW - 10));
@@ -410,6 +415,12 @@ async fn a_grant_of_doubtful_birth_can_be_asked_about_anew() {
     let anew = verifier.ask(&token, later).await.expect("still good");
     assert_eq!((anew.source, anew.learned_at), (Source::Word, later));
     assert!(Arc::ptr_eq(&anew, &verifier.facts(&token, later).await.expect("remembered")));
+    server.reset().await;
+    answer(&server, "verify", ResponseTemplate::new(200).set_body_json(json!({"user": "u", "scope": []})))
+        .await;
+    assert_eq!(verifier.ask(&token, later).await, refused(Refusal::IdentityProvider), "it is another's");
+    let facts = verifier.facts(&token, later).await.expect("good by its signature");
+    assert_eq!(facts.subject.as_str(), "0123456789abcdef0123456789abcdef");
     server.reset().await;
     answer(&server, "verify", ResponseTemplate::new(401)).await;
     assert_eq!(verifier.ask(&token, later).await, refused(Refusal::IdentityProvider));
