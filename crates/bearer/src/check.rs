@@ -7,12 +7,14 @@ use crate::store::accounts::Find;
 use account::{AccountId, Millis};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use keys::Caller;
 use verify::{Facts, Pass, Request, bearer_token};
 
 impl Inner {
-    /// Whether a request that a proxy asks about may pass: by the policy, and by whether its account is here.
+    /// Whether a request that `caller` asks about may pass: by the policy, and by whether its account is here.
     pub(crate) async fn admit(
         &self,
+        caller: &Caller,
         original: &Original,
         headers: &HeaderMap,
         now: Millis,
@@ -20,7 +22,7 @@ impl Inner {
         let authorization = authorization(headers);
         let (method, path) = (original.method.as_str(), original.path.as_str());
         let request = Request { method, path, authorization: &authorization };
-        let pass = self.gate.admit(request, now).await?;
+        let pass = self.gate.asking_for(&caller.name).admit(request, now).await?;
         if let Some(answer) = &pass.answer {
             self.is_here(&answer.facts).await?;
         }

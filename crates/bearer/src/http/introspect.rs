@@ -94,8 +94,8 @@ async fn introspect(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let outcome = match allowed(caller, "introspect").and_then(|_| token(&headers, &body)) {
-        Ok(token) => looked_into(&inner, &token).await,
+    let outcome = match asked(caller, &headers, &body) {
+        Ok((caller, token)) => looked_into(&inner, &caller, &token).await,
         Err(refusal) => Err(refusal),
     };
     let mut response = match outcome {
@@ -106,9 +106,19 @@ async fn introspect(
     response
 }
 
+/// Who asks about which token.
+fn asked<'a>(
+    caller: Option<Extension<Caller>>,
+    headers: &HeaderMap,
+    body: &'a [u8],
+) -> Result<(Caller, Cow<'a, str>), Refusal> {
+    Ok((allowed(caller, "introspect")?, token(headers, body)?))
+}
+
 /// Whatever is the token's own fault, or its account's, is no error: it does not count, and why is not told.
-async fn looked_into(inner: &Inner, token: &str) -> Result<Introspected, Refusal> {
-    let outcome = inner.gate.good(token, &Freshness::default(), inner.now()).await.map_err(Refusal::from);
+async fn looked_into(inner: &Inner, caller: &Caller, token: &str) -> Result<Introspected, Refusal> {
+    let gate = inner.gate.asking_for(&caller.name);
+    let outcome = gate.good(token, &Freshness::default(), inner.now()).await.map_err(Refusal::from);
     inner.meters.checked("introspect", outcome.as_ref().map(|answer| answer.how.as_str()));
     match outcome {
         Ok(answer) => Ok(said(inner, &answer)),

@@ -5,7 +5,6 @@ use super::answer::{Refused, refused};
 use crate::Refusal;
 use crate::adapters::{Identity, Original, Proxy, refuse_spoofed};
 use crate::capability::Inner;
-use account::Millis;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -64,19 +63,19 @@ async fn by_envoy(
 async fn asked(inner: &Inner, proxy: Proxy, caller: Option<Extension<Caller>>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     let outcome = match allowed(caller, "verify") {
-        Ok(_) => judged(inner, proxy, &head, inner.now()).await,
+        Ok(caller) => judged(inner, &caller, proxy, &head).await,
         Err(refusal) => Err(refusal),
     };
     inner.meters.checked("verify", outcome.as_ref().map(how));
     rendered(proxy, outcome, inner.realm())
 }
 
-async fn judged(inner: &Inner, proxy: Proxy, head: &Parts, now: Millis) -> Result<Pass, Refusal> {
+async fn judged(inner: &Inner, caller: &Caller, proxy: Proxy, head: &Parts) -> Result<Pass, Refusal> {
     refuse_spoofed(&head.headers).map_err(|spoofed| Refusal::Spoofed(spoofed.name))?;
     let original = Original::read(proxy, head, ENVOY).inspect_err(|not_told| {
         tracing::warn!(%proxy, error = %not_told, "a proxy is not set up right");
     })?;
-    inner.admit(&original, &head.headers, now).await
+    inner.admit(caller, &original, &head.headers, inner.now()).await
 }
 
 /// How its facts were come by.

@@ -149,6 +149,7 @@ async fn only_the_identity_provider_knows_of_a_token_of_the_very_second_of_the_c
     house.upstream.reset().await;
     house.says(json_of(200, json!({ "user": "u2", "scope": ["profile"] }))).await;
     assert_eq!(house.passes(&token).await.code(), refused(401, "token_ended"), "it is another's");
+    assert_eq!(house.passes(&token).await.code(), refused(401, "token_ended"), "and stays so");
     house.upstream.reset().await;
     house.says(json_of(200, json!({ "user": "u1", "scope": ["profile"] }))).await;
     assert_eq!(house.passes(&token).await.status, StatusCode::OK);
