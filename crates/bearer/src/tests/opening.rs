@@ -166,6 +166,27 @@ async fn an_account_keeps_up_with_its_events() {
 }
 
 #[tokio::test]
+async fn the_token_is_asked_about_whatever_is_remembered_of_it() {
+    let house = House::with(|settings| {
+        settings.accounts = Some(AccountSettings {
+            scope: SCOPE.to_owned(),
+            profile_url: "http://127.0.0.1:9/".to_owned(),
+            profile_timeout_seconds: 1,
+            required: false,
+        });
+    })
+    .await;
+    house.says(json_of(200, json!({ "user": "u1", "scope": [SCOPE] }))).await;
+    assert_eq!(house.passes("opaque").await.status, StatusCode::OK);
+    let unreachable = house.accept_terms("opaque").await;
+    assert_eq!(unreachable.code(), refused(503, "check_unavailable"), "nobody tells the profile");
+    house.upstream.reset().await;
+    house.says(json_of(400, json!({ "errno": 108 }))).await;
+    assert_eq!(house.passes("opaque").await.status, StatusCode::OK, "remembered, for now");
+    assert_eq!(house.accept_terms("opaque").await.code(), refused(401, "token_inactive"));
+}
+
+#[tokio::test]
 async fn without_accounts_the_route_is_not_there() {
     let house = House::new().await;
     assert_eq!(house.accept_terms(&house.token("u1", NOW)).await.status, StatusCode::NOT_FOUND);
