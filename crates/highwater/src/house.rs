@@ -7,6 +7,7 @@ use crate::roles::Roles;
 use crate::settings::Settings;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
+use bearer::{Bearer, Ledgered};
 use broker::Broker;
 use idp::{Idp, Idps};
 use keys::{Callers, RootKey};
@@ -17,7 +18,7 @@ use store::{Clock, Engine, Migration, MigrationReport, Store, StoreError};
 use tokenserver::Tokenserver;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use verify::Verifier;
+use verify::{Asking, Options, Records, Verifier};
 use work::Lifecycle;
 
 /// The composed whole.
@@ -25,6 +26,7 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) callers: Callers,
     pub(crate) ledger: Ledger,
+    pub(crate) bearer: Option<Bearer>,
     pub(crate) broker: Option<Broker>,
     pub(crate) capabilities: Vec<Capability>,
     /// The sources of events, each with what can be asked how it is.
@@ -60,6 +62,8 @@ impl House {
             capabilities.push(tokenserver::capability(&store, idps.clone(), served));
             capabilities.push(fresh_keys(idps));
         }
+        let bearer = bearer(settings, &store, idps.as_ref(), &tombstones)?;
+        capabilities.extend(bearer.as_ref().map(|it| bearer_of(it, serving)));
         let broker = broker(settings, &store, &root, &tombstones, serving)?;
         capabilities.extend(broker.as_ref().map(|it| broker_of(it, serving)));
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
@@ -74,7 +78,7 @@ impl House {
             sources = if takes_in { ingest.sources } else { BTreeMap::new() };
         }
         let callers = Callers::new(store.clone(), &root);
-        Ok(Self { store, callers, ledger, broker, capabilities, sources })
+        Ok(Self { store, callers, ledger, bearer, broker, capabilities, sources })
     }
 
     /// What brings the tables up to date.
@@ -167,6 +171,32 @@ fn tokenserver(
     let built =
         Tokenserver::new(own, store.clone(), idps.clone(), verifier, tombstones.clone(), life.clone());
     built.map(Some).context("tokenserver")
+}
+
+/// The token check, where it is configured. What it remembers of tokens knows the ledger.
+fn bearer(
+    settings: &Settings,
+    store: &Store,
+    idps: Option<&Idps>,
+    tombstones: &Tombstones,
+) -> Result<Option<Bearer>> {
+    let (Some(own), Some(idps)) = (settings.bearer.clone(), idps) else { return Ok(None) };
+    let records = Ledgered::new(store.clone(), tombstones.clone());
+    let records_of_accounts: Arc<dyn Records> = Arc::new(records.clone());
+    // Nothing is derived from facts here: the room is for tokens.
+    let options =
+        Options { asking: Asking::Introspect, derived_bytes: 0, records: Some(records_of_accounts) };
+    let verifier = Verifier::with(idps.clone(), &settings.verify, options);
+    Bearer::new(own, store.clone(), idps.clone(), verifier, records).map(Some).context("bearer")
+}
+
+/// What the token check does here: every node keeps its accounts in step; those whose role it is answer.
+fn bearer_of(bearer: &Bearer, serving: Option<Serving<'_>>) -> Capability {
+    let capability = bearer.capability();
+    if serving.is_some_and(|serving| serving.does(Role::Verify)) {
+        return capability;
+    }
+    Capability { public: OpenApiRouter::default(), service: OpenApiRouter::default(), ..capability }
 }
 
 /// The broker, where it is configured.

@@ -56,6 +56,7 @@ fn openapi(door: Door) -> Result<String> {
     settings.idp = vec![idp];
     let master_secret = tokenserver::Secret::new("none");
     settings.tokenserver = Some(tokenserver::Settings { master_secret, ..tokenserver::Settings::default() });
+    settings.bearer = Some(bearer::Settings::default());
     settings.broker =
         Some(broker::Settings { issuer: "https://broker.example".to_owned(), ..broker::Settings::default() });
     let api = House::open(&settings, Some(Serving { life: &Lifecycle::new(), roles: &Roles::picked(&[]) }))?

@@ -62,6 +62,7 @@ impl Running {
         let health = Health {
             store: house.store.clone(),
             ledger: house.ledger.clone(),
+            bearer: house.bearer.clone(),
             broker: house.broker.clone(),
             migrated: migrated.clone(),
             sources: Arc::new(house.sources.clone()),

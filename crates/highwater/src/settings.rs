@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) verify: verify::Settings,
     /// The Tokenserver, where it is served.
     pub(crate) tokenserver: Option<tokenserver::Settings>,
+    /// The token check, where proxies and services ask.
+    pub(crate) bearer: Option<bearer::Settings>,
     /// The broker, where relying parties are told.
     pub(crate) broker: Option<broker::Settings>,
     /// How account events come in.

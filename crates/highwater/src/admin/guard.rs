@@ -3,12 +3,15 @@
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use keys::{Caller, Callers, Listener};
 use ledger::Problem;
 use tower::ServiceBuilder;
+
+/// Who asks on somebody's behalf.
+const CALLER: HeaderName = HeaderName::from_static("x-highwater-caller");
 
 /// What a token may be allowed on each listener.
 pub(crate) const fn scopes(listener: Listener) -> &'static [&'static str] {
@@ -46,13 +49,25 @@ impl Guard {
     }
 
     async fn check(State(guard): State<Self>, mut request: Request, next: Next) -> Response {
-        let token = bearer(request.headers()).map(str::to_owned);
+        let token = guard.token(request.headers_mut());
         match guard.admit(token, needed(&request)).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
                 next.run(request).await
             }
             Err(refusal) => refusal,
+        }
+    }
+
+    /// The caller's token. What asks on somebody's behalf (a proxy, with that somebody's `Authorization`) has its own in a
+    /// header of its own, on the service listener; no route gets to see it.
+    fn token(&self, headers: &mut HeaderMap) -> Option<String> {
+        match self.listener {
+            Listener::Service => match headers.remove(CALLER) {
+                Some(own) => own.to_str().ok().map(|token| token.trim().to_owned()),
+                None => bearer(headers).map(str::to_owned),
+            },
+            Listener::Admin => bearer(headers).map(str::to_owned),
         }
     }
 
@@ -139,6 +154,32 @@ mod tests {
         let service = token(&callers, Listener::Service, &[]).await;
         assert_eq!(status(&callers, "GET", "/", Some(&admin)).await, 200);
         assert_eq!(status(&callers, "GET", "/", Some(&service)).await, 401);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_says_who_it_is_in_a_header_of_its_own_and_no_route_sees_it() {
+        let (_store, callers) = callers().await;
+        let service = token(&callers, Listener::Service, &[]).await;
+        let seen = get(async |headers: HeaderMap| {
+            let said = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default().to_owned());
+            assert!(!headers.contains_key(CALLER));
+            said.unwrap_or_default()
+        });
+        let routes = Guard::new(callers, Listener::Service).before(Router::new().route("/", seen));
+        let ask = async |caller: &str, authorization: &str| {
+            let request = axum::http::Request::get("/").header(CALLER, caller);
+            let request = request.header(AUTHORIZATION, authorization).body(Body::empty());
+            let answer = routes.clone().oneshot(request.expect("a request")).await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body = axum::body::to_bytes(answer.into_body(), 1_000).await.expect("a short body");
+            (status, String::from_utf8_lossy(&body).into_owned())
+        };
+        assert_eq!(ask(&service, "Bearer somebody's").await, (200, "Bearer somebody's".to_owned()));
+        assert_eq!(
+            ask("hw_wrong", &format!("Bearer {service}")).await.0,
+            401,
+            "it says who it is, and is not"
+        );
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bearer::Bearer;
 use broker::Broker;
 use ingest::SourceState;
 use ledger::Ledger;
@@ -37,6 +38,7 @@ const MOST_LETTERS: u32 = 1_000;
 pub(crate) struct Health {
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
+    pub(crate) bearer: Option<Bearer>,
     pub(crate) broker: Option<Broker>,
     /// Whether the tables are there; set once they are.
     pub(crate) migrated: Arc<AtomicBool>,
@@ -128,7 +130,8 @@ impl Health {
         let own = own.into_iter().map(|(name, found)| (name.to_owned(), found));
         let sources =
             self.sources.iter().map(|(name, health)| (format!("source.{name}"), source(&health.state())));
-        let checks: BTreeMap<String, Finding> = own.chain(sources).chain(broker).collect();
+        let checks: BTreeMap<String, Finding> =
+            own.chain(sources).chain(broker).chain(self.look_at_bearer()).collect();
         let status = checks.values().map(|found| found.status).max().unwrap_or(Status::Ok);
         Report { status, version: env!("CARGO_PKG_VERSION"), checks }
     }
@@ -184,6 +187,16 @@ impl Health {
         let named = found.into_iter().map(|broker::Finding { name, is_degraded, detail }| {
             let finding = if is_degraded { Finding::degraded(detail) } else { Finding::ok(detail) };
             (format!("broker.{name}"), finding)
+        });
+        named.collect()
+    }
+
+    /// What the token check found: it looks at nothing but itself.
+    fn look_at_bearer(&self) -> Vec<(String, Finding)> {
+        let found = self.bearer.iter().flat_map(Bearer::findings);
+        let named = found.map(|bearer::Finding { name, is_degraded, detail }| {
+            let finding = if is_degraded { Finding::degraded(detail) } else { Finding::ok(detail) };
+            (format!("bearer.{name}"), finding)
         });
         named.collect()
     }

@@ -20,6 +20,7 @@ pub(crate) async fn run(settings: &Settings) -> Shown {
     found.push(("listen".to_owned(), Finding::ok(doors(settings))));
     found.extend(identity_providers(settings).await);
     found.push(("tokenserver".to_owned(), tokenserver(settings)));
+    found.push(("bearer".to_owned(), bearer(settings)));
     found.push(("broker".to_owned(), broker(settings)));
     found.extend(capability_list(settings).await);
     let works = found.iter().all(|(_, found)| found.status == Status::Ok);
@@ -117,6 +118,18 @@ fn tokenserver(settings: &Settings) -> Finding {
         None => Finding::ok("not configured: it is not served"),
         Some(Ok(())) => Finding::ok("served on the public listener"),
         Some(Err(error)) => Finding::down(error.to_string()),
+    }
+}
+
+fn bearer(settings: &Settings) -> Finding {
+    let Some(own) = &settings.bearer else {
+        return Finding::ok("not configured: no proxy is told whether a token is good");
+    };
+    let checked = Idps::new(&settings.idp).map_err(|error| error.to_string());
+    match checked.and_then(|idps| own.check(&idps).map_err(|error| error.to_string())) {
+        Ok(_) if own.policy.routes.is_empty() => Finding::ok("no routes: every request is refused"),
+        Ok(_) => Finding::ok(format!("{} routes, asked on the service listener", own.policy.routes.len())),
+        Err(why) => Finding::down(why),
     }
 }
 

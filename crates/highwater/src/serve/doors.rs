@@ -31,7 +31,8 @@ impl Doors<'_> {
         let listen = &self.settings.listen;
         let mut open = Vec::new();
         let api = self.admin_api(house);
-        if self.roles.any(&[Role::Token, Role::Ingest]) || self.answers_relying_parties() {
+        let has_callers = self.answers_relying_parties() || self.takes_first_uses();
+        if self.roles.any(&[Role::Token, Role::Ingest]) || has_callers {
             open.push(self.listener("public", listen.public, self.public(house)?).await?);
         }
         if self.roles.any(&[Role::Verify, Role::Refresh]) {
@@ -52,6 +53,12 @@ impl Doors<'_> {
     /// Whoever delivers publishes the keys, too.
     fn answers_relying_parties(&self) -> bool {
         self.settings.broker.is_some() && self.roles.any(&[Role::Deliver])
+    }
+
+    /// Clients themselves bring their first use.
+    fn takes_first_uses(&self) -> bool {
+        let accounts = self.settings.bearer.as_ref().and_then(|bearer| bearer.accounts.as_ref());
+        accounts.is_some() && self.roles.any(&[Role::Verify])
     }
 
     async fn listener(&self, name: &'static str, address: SocketAddr, routes: Router) -> Result<Listener> {
