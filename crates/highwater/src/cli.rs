@@ -324,6 +324,8 @@ pub(crate) enum ReferencePage {
     Configuration,
     /// The admin API, as OpenAPI 3.1.
     OpenapiAdmin,
+    /// The service listener's routes, as OpenAPI 3.1.
+    OpenapiService,
     /// The public listener's routes, as OpenAPI 3.1.
     OpenapiPublic,
 }

@@ -20,6 +20,7 @@ pub(crate) fn print(page: ReferencePage) -> Result<()> {
         ReferencePage::Cli => say(&command_line()),
         ReferencePage::Configuration => say(&configuration()),
         ReferencePage::OpenapiAdmin => say(&openapi(Door::Admin)?),
+        ReferencePage::OpenapiService => say(&openapi(Door::Service)?),
         ReferencePage::OpenapiPublic => say(&openapi(Door::Public)?),
     }
 }

@@ -12,6 +12,7 @@ const PAGES: &[(&str, &str)] = &[
     ("cli", "docs/src/reference/cli.md"),
     ("configuration", "docs/src/reference/configuration.md"),
     ("openapi-admin", "docs/src/reference/openapi-admin.json"),
+    ("openapi-service", "docs/src/reference/openapi-service.json"),
     ("openapi-public", "docs/src/reference/openapi-public.json"),
 ];
 
