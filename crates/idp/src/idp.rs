@@ -125,14 +125,14 @@ impl Idp {
         token: &Compact<'_>,
         header: &Header,
     ) -> Result<Thumbprint, SignatureError> {
-        if let Ok(known) = self.keys.load().verify(token, header) {
-            return known.map_err(|_| SignatureError::BadSignature);
+        if let Some(known) = self.verify_by_known_key(token, header) {
+            return known;
         }
         let fetched = self.keys.refetch().await;
-        let set = self.keys.load();
-        if let Ok(known) = set.verify(token, header) {
-            return known.map_err(|_| SignatureError::BadSignature);
+        if let Some(known) = self.verify_by_known_key(token, header) {
+            return known;
         }
+        let set = self.keys.load();
         let retry_after =
             fetched.as_ref().map_or_else(FetchError::retry_after, |()| None).unwrap_or(RETRY_AFTER);
         Err(match fetched {
@@ -140,6 +140,16 @@ impl Idp {
             Ok(()) => SignatureError::UnknownKey,
             Err(_) => SignatureError::Unavailable { retry_after },
         })
+    }
+
+    /// The same, when the key the token names is known; `None` when it is not, or not yet.
+    pub fn verify_by_known_key(
+        &self,
+        token: &Compact<'_>,
+        header: &Header,
+    ) -> Option<Result<Thumbprint, SignatureError>> {
+        let known = self.keys.load().verify(token, header).ok()?;
+        Some(known.map_err(|_| SignatureError::BadSignature))
     }
 
     /// Asks it what a token means (`POST <server>/v1/verify`). For those that [`Idp::can_be_asked`]; others cannot

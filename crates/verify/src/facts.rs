@@ -50,7 +50,7 @@ impl Facts {
         AccountId::new(self.idp.clone(), self.subject.clone())
     }
 
-    /// What `make` makes of these facts: made at the first call and kept with them, so that a token that comes again
+    /// What `make` makes of these facts: made at the first calls and kept with them, so that a token that comes again
     /// costs it no more. It must follow from the facts alone, or from what never changes while the process lives.
     pub fn derive<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
         self.derived.get_or_make(|| make(self))

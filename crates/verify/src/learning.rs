@@ -6,7 +6,7 @@ pub use asking::Asking;
 
 use crate::claims::{Claims, Expiry};
 use crate::flights::{Learned, Outcome};
-use crate::lives::Lives;
+use crate::lives::{Changed, Lives, Stamp};
 use crate::memory::{Inactive, Memory, Remembered, TokenKey};
 use crate::span::Span;
 use crate::words::Words;
@@ -14,7 +14,7 @@ use crate::{CheckError, Facts, NoRecords, Options, Record, Records, Refusal, Set
 use account::Millis;
 use asking::told;
 use idp::{Idp, Idps, Lane, OpaqueTokens, SignatureError};
-use jose::{Compact, is_base64url};
+use jose::{Compact, Header, is_base64url};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,31 +91,54 @@ impl Learner {
         }
     }
 
+    /// What a JWT says whose key is at hand, and remembers it: that is arithmetic, and nothing to wait for together.
+    /// `None` when more than that is needed.
+    pub(crate) fn learn_at_once(&self, inquiry: &Inquiry<'_>) -> Option<Outcome> {
+        if self.records.is_some() {
+            return None;
+        }
+        let jwt = Compact::split(inquiry.token).ok()?;
+        let stamp = self.lives.stamp();
+        let facts = match self.checked(&jwt, inquiry.now) {
+            Ok((header, claims, idp)) => idp
+                .verify_by_known_key(&jwt, &header)?
+                .map(|proof| claims.into_facts(idp.id().clone(), Source::Signature(proof), inquiry.now))
+                .map_err(CheckError::from),
+            Err(refusal) => Err(refusal.into()),
+        };
+        match facts {
+            Ok(facts) => {
+                let learned = self.joined(facts, stamp, Record::default()).ok()?;
+                self.remember(inquiry.key, &learned, inquiry.now);
+                learned.life.goes_on().then_some(Ok(learned))
+            }
+            Err(error) => Some(Err(self.failed(error, inquiry))),
+        }
+    }
+
     /// Finds out about a token and remembers it. What was asked before an event of the account is worth nothing after
     /// it: it is asked anew.
     pub(crate) async fn learn(&self, inquiry: Inquiry<'_>) -> Outcome {
         for _ in 0..ATTEMPTS {
             let stamp = self.lives.stamp();
-            let facts = match self.found(&inquiry).await {
-                Ok(mut facts) => {
-                    facts.words().for_each(|word| self.words.share(word));
-                    Arc::new(facts)
-                }
-                Err(error) => return Err(self.failed(error, &inquiry)),
-            };
-            let account = facts.account();
+            let facts = self.found(&inquiry).await.map_err(|error| self.failed(error, &inquiry))?;
             let record = match &self.records {
-                Some(records) => records.record(&account).await?,
+                Some(records) => records.record(&facts.account()).await?,
                 None => Record::default(),
             };
-            if let Ok(life) = self.lives.join(&account, stamp, record) {
-                let learned = Learned { facts, life };
+            if let Ok(learned) = self.joined(facts, stamp, record) {
                 self.remember(inquiry.key, &learned, inquiry.now);
                 return Ok(learned);
             }
         }
         // Events without end: whoever asks again in a moment finds it quieter.
         Err(CheckError::Unavailable { retry_after: Duration::from_secs(1) })
+    }
+
+    fn joined(&self, mut facts: Facts, stamp: Stamp, record: Record) -> Result<Learned, Changed> {
+        facts.words().for_each(|word| self.words.share(word));
+        let life = self.lives.join(&facts.account(), stamp, record)?;
+        Ok(Learned { facts: Arc::new(facts), life })
     }
 
     /// A fact proved by a key counts for as long as the identity provider has that key.
@@ -190,19 +213,23 @@ impl Learner {
     }
 
     /// The cheap checks come first: none of them needs the signature, and all must hold.
-    async fn verify(&self, jwt: &Compact<'_>, inquiry: &Inquiry<'_>) -> Found {
-        let now = inquiry.now;
-        let header = jwt.header().map_err(Refusal::from)?;
+    fn checked(&self, jwt: &Compact<'_>, now: Millis) -> Result<(Header, Claims, &Arc<Idp>), Refusal> {
+        let header = jwt.header()?;
         // RFC 9068 section 4: other JWTs of the same issuer, signed with the same keys, are no access tokens.
         if !header.is_type("at+jwt") {
-            return Err(Refusal::Type.into());
+            return Err(Refusal::Type);
         }
         let claims = Claims::read(&jwt.payload().map_err(|_| Refusal::Claims)?)?;
         let idp = self.idp_of(&claims)?;
         let expiry = if idp.allows_missing_expiry() { Expiry::Optional } else { Expiry::Required };
         claims.check_times(now, self.leeway, expiry)?;
+        Ok((header, claims, idp))
+    }
+
+    async fn verify(&self, jwt: &Compact<'_>, inquiry: &Inquiry<'_>) -> Found {
+        let (header, claims, idp) = self.checked(jwt, inquiry.now)?;
         match idp.verify_signature(jwt, &header).await {
-            Ok(proof) => Ok(claims.into_facts(idp.id().clone(), Source::Signature(proof), now)),
+            Ok(proof) => Ok(claims.into_facts(idp.id().clone(), Source::Signature(proof), inquiry.now)),
             // With no key at all the identity provider's word is the only proof there can be.
             Err(SignatureError::NoKeys { .. }) if self.asking.can_ask(idp) => {
                 self.asked(idp, inquiry, claims.expires_at()).await

@@ -9,11 +9,13 @@
 //! and looks, and gives, under the lock that an event ends lives under.
 
 use crate::Record;
+use crate::memory::FirstBytes;
 use account::AccountId;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -22,7 +24,11 @@ use std::sync::{Arc, Weak};
 const RECENT: usize = 1 << 15;
 
 /// An account's name in here, keyed: nobody outside can make two accounts meet.
-type Tag = [u8; 16];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag([u8; 16]);
+
+/// It is evenly spread: its first bytes are hash enough.
+type ByTag<T> = HashMap<Tag, T, BuildHasherDefault<FirstBytes>>;
 
 /// How much of the feed had been heard of when something began to be learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +60,7 @@ pub(crate) struct Lives {
 #[derive(Debug, Default)]
 struct Table {
     /// Invariant: a life that is not over is in here; so there is one of an account at most.
-    lives: HashMap<Tag, Weak<Life>>,
+    lives: ByTag<Weak<Life>>,
     recent: Recent,
     /// The highest position heard of. What begins to be learned now begins after that event had committed, and so after
     /// every event before it, told or not.
@@ -65,8 +71,8 @@ struct Table {
 /// The positions of the latest events, by account.
 #[derive(Debug)]
 struct Recent {
-    newer: HashMap<Tag, i64>,
-    older: HashMap<Tag, i64>,
+    newer: ByTag<i64>,
+    older: ByTag<i64>,
     /// Of what is kept no longer, the highest.
     floor: i64,
 }
@@ -152,7 +158,14 @@ impl Lives {
         // No id has a control character in it.
         context.update(&[0]);
         context.update(account.subject.as_str().as_bytes());
-        *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes")
+        Tag(*context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes"))
+    }
+}
+
+impl Hash for Tag {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let first = self.0.first_chunk().expect("16 bytes have 8");
+        state.write_u64(u64::from_ne_bytes(*first));
     }
 }
 
@@ -181,7 +194,7 @@ impl Drop for Life {
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { newer: HashMap::new(), older: HashMap::new(), floor: i64::MIN }
+        Self { newer: HashMap::default(), older: HashMap::default(), floor: i64::MIN }
     }
 }
 

@@ -171,7 +171,7 @@ impl Hash for TokenKey {
 
 /// A key is already evenly spread and unpredictable from outside: its first bytes are hash enough.
 #[derive(Clone, Default)]
-struct FirstBytes(u64);
+pub(crate) struct FirstBytes(u64);
 
 impl Hasher for FirstBytes {
     fn finish(&self) -> u64 {

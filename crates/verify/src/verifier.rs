@@ -84,7 +84,8 @@ impl Verifier {
 
     /// What a token says, as fresh as it is asked for, and what is on record of its account.
     ///
-    /// All who want to know something new of one token at the same time share one question. A question that was begun
+    /// All who want to know something new of one token at the same time share one question. (A JWT whose key is at hand
+    /// raises none, unless there are records to be read.) A question that was begun
     /// before an event of the account is asked anew: neither its answer nor anything remembered before the event is
     /// given out once [`Verifier::account_changed`] has returned.
     pub async fn check(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, CheckError> {
@@ -102,8 +103,11 @@ impl Verifier {
                 inner.meters.remembered.increment(1);
                 Ok(given(known, How::Remembered))
             }
-            // Boxed, so that the future of the common case stays small.
-            stale => Box::pin(inner.find_out(inquiry, freshness, stale.map(|(known, _)| known))).await,
+            stale => match inner.learner.learn_at_once(&inquiry) {
+                Some(outcome) => inner.told(outcome, Role::Began),
+                // Boxed, so that the future of the common case stays small.
+                None => Box::pin(inner.find_out(inquiry, freshness, stale.map(|(known, _)| known))).await,
+            },
         }
     }
 
