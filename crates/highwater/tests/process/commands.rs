@@ -82,7 +82,10 @@ fn check_ends_with_0_only_when_everything_works() {
     let found = house.run(&["--json", "check"]).json();
     let whats: Vec<&str> =
         found.as_array().expect("a list").iter().map(|it| it["what"].as_str().expect("text")).collect();
-    assert_eq!(whats, ["configuration", "keys.root", "store", "listen", "idp.fxa", "tokenserver", "broker"]);
+    assert_eq!(
+        whats,
+        ["configuration", "keys.root", "store", "listen", "idp.fxa", "tokenserver", "bearer", "broker"]
+    );
 
     let closed = house.run(&[
         "check",
