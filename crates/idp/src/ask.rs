@@ -90,21 +90,22 @@ impl Asking {
 
     /// Waiting for a free place counts against the deadline.
     pub(crate) async fn ask(&self, token: &str) -> Result<Told, AskError> {
-        let told = match tokio::time::timeout(self.deadline, self.exchange(token)).await {
-            Ok(answer) => answer.map_err(Failure::Http).and_then(|answer| judge(&answer)),
-            Err(_) => Err(Failure::Full),
-        };
+        let told = self.exchange(token).await.and_then(|answer| judge(&answer));
         self.note(&told);
         told.map_err(AskError::from)
     }
 
-    async fn exchange(&self, token: &str) -> Result<Answer, OutboundError> {
+    async fn exchange(&self, token: &str) -> Result<Answer, Failure> {
         #[derive(Serialize)]
         struct Question<'a> {
             token: &'a str,
         }
-        let _place = self.in_flight.acquire().await.expect("the semaphore is never closed");
-        self.client.post_json(&self.url, &Question { token }).accept_json().send().await
+        let began = tokio::time::Instant::now();
+        let place = tokio::time::timeout(self.deadline, self.in_flight.acquire()).await;
+        let _place = place.map_err(|_| Failure::Full)?.expect("the semaphore is never closed");
+        let left = self.deadline.saturating_sub(began.elapsed());
+        let question = self.client.post_json(&self.url, &Question { token }).accept_json();
+        Ok(question.deadline(left).send().await?)
     }
 
     /// Counts each answer; logs when trouble begins and when it ends.

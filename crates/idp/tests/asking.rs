@@ -101,7 +101,7 @@ async fn silence_and_absence_are_trouble() {
         .await;
     let mut config = IdpConfig::new(IdpId::new("idp").expect("valid"), "https://idp.example", "idp.example");
     config.server_url = Some(server.uri());
-    config.request_timeout = Duration::from_millis(500);
+    config.request_timeout = Duration::from_millis(100);
     let silent = Idp::new(&config).expect("valid").ask("token").await;
     assert!(matches!(silent, Err(AskError::TimedOut { .. })), "{silent:?}");
 
