@@ -56,7 +56,7 @@ async fn rotate_keys(
     if let Some(wait) = inner.signer.rotate(algorithm, haste).await? {
         let why = format!(
             "the next key was published moments ago, and receivers hold the keys for some minutes; try again in {} s, \
-             or say `at_once`",
+             or do not wait for them (`--at-once`)",
             wait.as_secs() + 1
         );
         return Err(Problem::conflict(why));
