@@ -42,6 +42,22 @@ pub(crate) fn unpacked(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is installed (run ./test, or Debian: apt-get install {name})"))
 }
 
+/// Node.js of an age that npm's `oidc-provider` takes: the one `./test` installs where the machine's is too old, else the
+/// machine's.
+pub(crate) fn node() -> PathBuf {
+    let own = ["x64", "arm64"]
+        .map(|machine| node_packages().join(format!("node_modules/node-linux-{machine}/bin/node")));
+    own.into_iter().find(|program| program.exists()).unwrap_or_else(|| PathBuf::from("node"))
+}
+
+/// Where `./test` installs packages of Node.js.
+pub(crate) fn node_packages() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-node");
+    let has_all = folder.join("node_modules/oidc-provider").exists();
+    assert!(has_all, "no oidc-provider for Node.js: run ./test, which installs crates/testkit/package.json");
+    folder.canonicalize().expect("it is there")
+}
+
 /// User and group ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct User {
