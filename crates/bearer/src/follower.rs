@@ -27,6 +27,8 @@ pub enum Word<'a> {
         account: &'a AccountId,
         /// The event's place in the feed.
         position: i64,
+        /// When it happened.
+        at: Millis,
     },
     /// Every event up to there was told.
     ReadTo {
@@ -51,7 +53,7 @@ pub trait Hears: Send + Sync + 'static {
 impl Hears for Verifier {
     fn hear(&self, word: Word<'_>) {
         match word {
-            Word::Changed { account, position } => self.account_changed(account, position),
+            Word::Changed { account, position, at } => self.account_changed_at(account, position, at),
             Word::ReadTo { position, proven_at } => self.feed_read(position, proven_at),
             Word::BeginAnew { position } => self.feed_lost(position),
         }
@@ -136,7 +138,8 @@ impl<H: Hears> Follower<H> {
         let Page { events, next, heartbeat_at, more } = page;
         let now = self.clock.now();
         for event in &events {
-            self.hears.hear(Word::Changed { account: &event.account, position: event.position });
+            let FeedEvent { account, position, at, .. } = event;
+            self.hears.hear(Word::Changed { account, position: *position, at: *at });
             self.meters.applied(event, now);
         }
         let (proven_at, had_trouble) = {
@@ -208,20 +211,19 @@ impl Meters {
         );
         metrics::describe_counter!("bearer.feed_errors", "Tries to read the feed of account events in vain");
         metrics::describe_histogram!(
-            "bearer.revocation_lag_ms",
-            "From an account's change to what follows from it at this node, in milliseconds"
+            "bearer.feed_lag",
+            "From an account's change to the end of what this node remembers of the account"
         );
         Self {
             position: metrics::gauge!("bearer.feed_position"),
             age: metrics::gauge!("bearer.feed_age_seconds"),
             errors: metrics::counter!("bearer.feed_errors"),
-            lag: metrics::histogram!("bearer.revocation_lag_ms", "to" => "applied"),
+            lag: metrics::histogram!("bearer.feed_lag"),
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     fn applied(&self, event: &FeedEvent, now: Millis) {
-        self.lag.record(now.since(event.at).as_millis() as f64);
+        self.lag.record(now.since(event.at).as_secs_f64());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]

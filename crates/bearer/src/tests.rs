@@ -4,6 +4,7 @@ mod following;
 mod fronts;
 mod introspecting;
 mod opening;
+mod provider;
 mod proxies;
 
 use crate::capability::Inner;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use store::testing::{START, TestStore};
 use store::{Clock, Store};
 use tower::ServiceExt;
-use verify::{Options, Verifier};
+use verify::{Asking, Options, Verifier};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -80,14 +81,24 @@ impl House {
         change: impl FnOnce(&mut Settings, &MockServer),
     ) -> Self {
         let key = SigningKey::generate(Algorithm::EdDsa).expect("a key").with_kid("k");
+        let idps = idps(&key, &upstream.uri());
+        Self::asking(Asking::Verify, (idps, key, upstream), test, change).await
+    }
+
+    async fn asking(
+        asking: Asking,
+        (idps, key, upstream): (Idps, SigningKey, MockServer),
+        test: TestStore,
+        change: impl FnOnce(&mut Settings, &MockServer),
+    ) -> Self {
         let mut settings = Settings::default();
         settings.policy.routes = serde_json::from_value(json!([{ "path": "/{*any}" }])).expect("a route");
         change(&mut settings, &upstream);
         let (store, clock) = (test.store.clone(), test.clock.clone());
         let tombstones = Tombstones::new(&RootKey::generate(), Duration::ZERO);
         let records = Ledgered::new(store.clone(), tombstones.clone());
-        let idps = idps(&key, &upstream.uri());
-        let options = Options { records: Some(std::sync::Arc::new(records.clone())), ..Options::default() };
+        let options =
+            Options { asking, records: Some(std::sync::Arc::new(records.clone())), ..Options::default() };
         let verifier = Verifier::with(idps.clone(), &verify::Settings::default(), options);
         let bearer =
             Bearer::new(settings, store.clone(), idps, verifier, records).expect("settings that work");

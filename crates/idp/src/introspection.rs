@@ -67,6 +67,8 @@ pub enum Inactive {
     Foreign,
     /// There is nobody to ask: this identity provider has no place to look into tokens.
     NotAsked,
+    /// The identity provider looks into tokens, but into none of this kind: some do not into JWTs.
+    Unsupported,
 }
 
 /// What stands in the way of an answer.
@@ -98,6 +100,7 @@ impl Inactive {
             Self::NoAccount => "no_account",
             Self::Foreign => "foreign",
             Self::NotAsked => "not_asked",
+            Self::Unsupported => "unsupported",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::client_auth::{ClientAuth, papers};
 use crate::introspection::{Question, read};
 use crate::issuers::Issuers;
 use crate::upstream::{Budget, BudgetLeft, Gate, Heard, Held, Places};
-use crate::{ConfigError, IdpConfig, Introspected, Lane, Trouble};
+use crate::{ConfigError, IdpConfig, Inactive, Introspected, Lane, Trouble};
 use account::Millis;
 use exchange::{Exchange, Failure};
 use meters::Meters;
@@ -105,9 +105,12 @@ impl Introspector {
         let told = answer.and_then(|answer| self.understand(&answer, token));
         self.note(told.as_ref().err());
         let retry_after = leave.heard(Failure::heard_in(told.as_ref().err()));
-        let told = told.unwrap_or_else(|failure| {
-            let retry_after = retry_after.max(failure.retry_after().unwrap_or(SOON));
-            Introspected::Unavailable { trouble: failure.trouble(), retry_after }
+        let told = told.unwrap_or_else(|failure| match failure {
+            Failure::Unsupported => Introspected::Inactive(Inactive::Unsupported),
+            failure => {
+                let retry_after = retry_after.max(failure.retry_after().unwrap_or(SOON));
+                Introspected::Unavailable { trouble: failure.trouble(), retry_after }
+            }
         });
         self.meters.time(&told, sent.elapsed());
         told

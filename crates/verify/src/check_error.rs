@@ -64,11 +64,14 @@ pub enum Refusal {
     /// The identity provider, asked about it, says no.
     #[error("the identity provider refuses it")]
     IdentityProvider,
+    /// Only the identity provider's word could save it, and it gives none about tokens of this kind.
+    #[error("the identity provider does not look into tokens of its kind")]
+    Unsupported,
 }
 
 impl Refusal {
     /// Every one of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TooLong,
         Self::Shape,
         Self::Header,
@@ -82,6 +85,7 @@ impl Refusal {
         Self::UnknownKey,
         Self::Signature,
         Self::IdentityProvider,
+        Self::Unsupported,
     ];
 
     /// A word for it, for logs and metrics.
@@ -100,6 +104,7 @@ impl Refusal {
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
             Self::IdentityProvider => "identity_provider",
+            Self::Unsupported => "unsupported",
         }
     }
 }

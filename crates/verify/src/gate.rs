@@ -74,9 +74,19 @@ impl Gate {
         let answer = self.verifier.check(token, freshness, now).await?;
         match self.judged(&answer) {
             Judgement::Counts => Ok(answer),
-            Judgement::Ended(why) => Err(why),
-            Judgement::AskAgain => Box::pin(self.asked_again(token, &answer, freshness, now)).await,
+            Judgement::Ended(why) => Err(self.ended(&answer, why, now)),
+            Judgement::AskAgain => {
+                let asked = Box::pin(self.asked_again(token, &answer, freshness, now)).await;
+                asked.map_err(
+                    |why| if why == Rejection::TokenEnded { self.ended(&answer, why, now) } else { why },
+                )
+            }
         }
+    }
+
+    fn ended(&self, answer: &Answer, why: Rejection, now: Millis) -> Rejection {
+        self.verifier.refused_by_record(&answer.facts.account(), now);
+        why
     }
 
     /// A grant that perhaps was ended by a change: the identity provider, asked after it, knows.

@@ -136,10 +136,18 @@ where
 }
 
 async fn admitted(gate: &Gate, request: &Parts, now: Millis) -> Result<Option<Answer>, Rejection> {
-    let authorization: Vec<&[u8]> =
-        request.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
-    let asked =
-        Request { method: request.method.as_str(), path: request.uri.path(), authorization: &authorization };
+    let mut values = request.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    // Two are one too many; a third would say no more. On the stack: every request passes through here.
+    let (authorization, count) = match (values.next(), values.next()) {
+        (None, _) => ([&[][..]; 2], 0),
+        (Some(one), None) => ([one, &[]], 1),
+        (Some(one), Some(two)) => ([one, two], 2),
+    };
+    let asked = Request {
+        method: request.method.as_str(),
+        path: request.uri.path(),
+        authorization: &authorization[..count],
+    };
     gate.admit(asked, now).await.map(|pass| pass.answer)
 }
 

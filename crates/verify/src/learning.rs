@@ -231,8 +231,11 @@ impl Learner {
         match idp.verify_signature(jwt, &header).await {
             Ok(proof) => Ok(claims.into_facts(idp.id().clone(), Source::Signature(proof), inquiry.now)),
             // With no key at all the identity provider's word is the only proof there can be.
-            Err(SignatureError::NoKeys { .. }) if self.asking.can_ask(idp) => {
-                self.asked(idp, inquiry, claims.expires_at()).await
+            Err(SignatureError::NoKeys { retry_after }) if self.asking.can_ask(idp) => {
+                let told = self.asked(idp, inquiry, claims.expires_at()).await;
+                // Then it is for the keys to tell, once they are there.
+                let untold = matches!(told, Err(CheckError::Refused(Refusal::Unsupported)));
+                if untold { Err(CheckError::Unavailable { retry_after }) } else { told }
             }
             Err(error) => Err(error.into()),
         }

@@ -10,7 +10,7 @@
 
 use crate::Record;
 use crate::memory::FirstBytes;
-use account::AccountId;
+use account::{AccountId, Millis};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use parking_lot::Mutex;
@@ -22,6 +22,9 @@ use std::sync::{Arc, Weak};
 
 /// How many accounts with events lately are known one by one, twice over; of those before, only up to where they went.
 const RECENT: usize = 1 << 15;
+/// How many accounts are waited for at most until a request of theirs is refused. Then all of them are given up: what is
+/// measured by them is no worse for it.
+const AWAITED: usize = 1 << 12;
 
 /// An account's name in here, keyed: nobody outside can make two accounts meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ struct Table {
     /// Invariant: a life that is not over is in here; so there is one of an account at most.
     lives: ByTag<Weak<Life>>,
     recent: Recent,
+    /// Accounts that something was remembered of when they changed, and when that was: nobody was refused for it yet.
+    awaited: ByTag<Millis>,
     /// The highest position heard of. What begins to be learned now begins after that event had committed, and so after
     /// every event before it, told or not.
     known: i64,
@@ -118,8 +123,9 @@ impl Lives {
         Ok(life)
     }
 
-    /// An event at `position` of the feed ends the account's life.
-    pub(crate) fn end(&self, account: &AccountId, position: i64) {
+    /// An event at `position` of the feed ends the account's life. `changed_at` is when it happened, where one wants to know
+    /// how long it takes until a request is refused for it.
+    pub(crate) fn end(&self, account: &AccountId, position: i64, changed_at: Option<Millis>) {
         let tag = self.tag(account);
         let ended = {
             let mut table = self.table.lock();
@@ -128,10 +134,20 @@ impl Lives {
             let life = table.lives.remove(&tag).and_then(|life| life.upgrade());
             if let Some(life) = &life {
                 life.over.store(true, Ordering::Release);
+                if let Some(at) = changed_at {
+                    table.awaits(tag, at);
+                }
             }
             life
         };
         drop(ended);
+    }
+
+    /// A request for the account was refused. When its last change was, if this is the first refusal since, and something
+    /// was remembered of the account then.
+    pub(crate) fn refused(&self, account: &AccountId) -> Option<Millis> {
+        let tag = self.tag(account);
+        self.table.lock().awaited.remove(&tag)
     }
 
     /// Every event up to `position` was told.
@@ -162,6 +178,15 @@ impl Lives {
     }
 }
 
+impl Table {
+    fn awaits(&mut self, tag: Tag, changed_at: Millis) {
+        if self.awaited.len() >= AWAITED {
+            self.awaited.clear();
+        }
+        self.awaited.insert(tag, changed_at);
+    }
+}
+
 impl Hash for Tag {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let first = self.0.first_chunk().expect("16 bytes have 8");
@@ -178,6 +203,11 @@ impl Life {
     /// What the house had on record of the account.
     pub(crate) fn record(&self) -> Record {
         self.record
+    }
+
+    /// A request was refused for what ended it; as [`Lives::refused`].
+    pub(crate) fn refused(&self) -> Option<Millis> {
+        self.lives.upgrade()?.table.lock().awaited.remove(&self.tag)
     }
 }
 
@@ -241,7 +271,7 @@ mod tests {
             |subject| lives.join(&account(subject), lives.stamp(), Record::default()).expect("unchanged");
         let (a, b) = (join("a"), join("b"));
         assert!(Arc::ptr_eq(&a, &join("a")));
-        lives.end(&account("a"), 1);
+        lives.end(&account("a"), 1, None);
         assert!(!a.goes_on() && b.goes_on());
     }
 
@@ -249,7 +279,7 @@ mod tests {
     fn what_was_begun_before_an_event_joins_no_life_after_it() {
         let lives = Lives::new();
         let before = lives.stamp();
-        lives.end(&account("a"), 7);
+        lives.end(&account("a"), 7, None);
         assert!(lives.join(&account("b"), before, Record::default()).is_ok());
         assert_eq!(lives.join(&account("a"), before, Record::default()).err(), Some(Changed));
         lives.read_to(3);
@@ -262,7 +292,7 @@ mod tests {
         let lives = Lives::new();
         lives.read_to(9);
         let life = lives.join(&account("a"), lives.stamp(), Record::default()).expect("unchanged");
-        lives.end(&account("a"), 5);
+        lives.end(&account("a"), 5, None);
         assert!(!life.goes_on());
     }
 
@@ -288,8 +318,36 @@ mod tests {
         lives.begin_anew(3);
         assert!(!life.goes_on());
         assert_eq!(lives.join(&account("b"), before, Record::default()).err(), Some(Changed));
-        lives.end(&account("a"), 4);
+        lives.end(&account("a"), 4, None);
         assert!(lives.join(&account("b"), lives.stamp(), Record::default()).is_ok());
+    }
+
+    #[test]
+    fn the_first_refusal_after_a_change_is_told_from_those_after_it() {
+        let lives = Lives::new();
+        let join =
+            |subject| lives.join(&account(subject), lives.stamp(), Record::default()).expect("unchanged");
+        let (a, b) = (join("a"), join("b"));
+        let at = Millis::new;
+        lives.end(&account("a"), 1, Some(at(70)));
+        lives.end(&account("stranger"), 2, Some(at(80)));
+        assert_eq!((lives.refused(&account("a")), lives.refused(&account("a"))), (Some(at(70)), None));
+        assert_eq!(lives.refused(&account("stranger")), None, "nothing was remembered of it");
+        assert_eq!((a.refused(), b.refused()), (None, None));
+        lives.end(&account("b"), 3, Some(at(90)));
+        assert_eq!((b.refused(), lives.refused(&account("b"))), (Some(at(90)), None));
+    }
+
+    #[test]
+    fn accounts_that_are_never_refused_are_given_up_in_the_end() {
+        let lives = Lives::new();
+        for i in 0..3 * AWAITED {
+            let account = account(&i.to_string());
+            let life = lives.join(&account, lives.stamp(), Record::default()).expect("unchanged");
+            lives.end(&account, 1, Some(Millis::ZERO));
+            drop(life);
+        }
+        assert!(lives.table.lock().awaited.len() <= AWAITED);
     }
 
     #[test]
@@ -300,7 +358,7 @@ mod tests {
         };
         let kept: Vec<_> = (0..100).map(|i| join(&i.to_string())).collect();
         assert_eq!(number(&lives), 100);
-        lives.end(&account("0"), 1);
+        lives.end(&account("0"), 1, None);
         drop(kept);
         assert_eq!(number(&lives), 0);
     }
@@ -310,7 +368,7 @@ mod tests {
         let lives = Lives::new();
         let early = lives.stamp();
         for i in 0..=2 * i64::try_from(RECENT).expect("small") {
-            lives.end(&account(&i.to_string()), i + 1);
+            lives.end(&account(&i.to_string()), i + 1, None);
         }
         let recent = lives.table.lock();
         assert!(recent.recent.newer.len() + recent.recent.older.len() <= 2 * RECENT);
@@ -333,7 +391,7 @@ mod tests {
                     .collect::<Vec<_>>()
             });
             for position in 1..=2_000 {
-                lives.end(&account("a"), position);
+                lives.end(&account("a"), position, None);
                 lives.read_to(position);
             }
             for (stamp, life) in learner.join().expect("no panic") {

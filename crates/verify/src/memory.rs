@@ -63,14 +63,15 @@ impl Memory {
         TokenKey(*tag.as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes"))
     }
 
-    /// What is remembered of a token, whether or not it still counts, unless something happened to the account.
-    pub(crate) fn recall(&self, key: &TokenKey) -> Option<Remembered> {
-        let remembered = self.facts.get(key)?;
+    /// What is remembered of a token, whether or not it still counts. An error is the life that it was remembered in, when
+    /// something happened to the account since: it is forgotten now.
+    pub(crate) fn recall(&self, key: &TokenKey) -> Result<Remembered, Option<Arc<Life>>> {
+        let remembered = self.facts.get(key).ok_or(None)?;
         if remembered.life.goes_on() {
-            return Some(remembered);
+            return Ok(remembered);
         }
         self.facts.remove_if(key, |remembered| !remembered.life.goes_on());
-        None
+        Err(Some(remembered.life))
     }
 
     /// Whether anything good is, or was a while ago, known of a token.
@@ -221,7 +222,7 @@ mod tests {
     }
 
     fn recalled(memory: &Memory, token: &str) -> Option<Arc<Facts>> {
-        memory.recall(&memory.key(token)).map(|remembered| remembered.facts)
+        memory.recall(&memory.key(token)).ok().map(|remembered| remembered.facts)
     }
 
     #[test]
@@ -234,7 +235,7 @@ mod tests {
         memory.forget(&key);
         assert_eq!(recalled(&memory, "token"), None);
         memory.remember(key, remembered(&lives, "u"));
-        lives.end(&facts("u").account(), 1);
+        lives.end(&facts("u").account(), 1, None);
         assert_eq!(recalled(&memory, "token"), None);
         assert_eq!(memory.size(), (0, 0), "and takes no place any more");
     }

@@ -2,7 +2,8 @@
 
 use crate::flights::Role;
 use crate::{CheckError, Facts, Refusal, Source};
-use metrics::Counter;
+use account::Millis;
+use metrics::{Counter, Histogram};
 
 /// Held handles: a look-up in the recorder would cost more than a remembered check.
 pub(crate) struct Meters {
@@ -14,6 +15,7 @@ pub(crate) struct Meters {
     signed: Counter,
     told: Counter,
     unavailable: Counter,
+    first_refusal: Histogram,
     refused: [Counter; Refusal::ALL.len()],
 }
 
@@ -25,6 +27,10 @@ impl Meters {
             "verify.refreshes",
             "Facts of bearer tokens learned anew in the background"
         );
+        metrics::describe_histogram!(
+            "verify.first_refusal",
+            "From an account's change to the first request that is refused for it, where something was remembered"
+        );
         let outcome = |outcome: &'static str| metrics::counter!("verify.checks", "outcome" => outcome);
         Self {
             remembered: outcome("remembered"),
@@ -35,6 +41,7 @@ impl Meters {
             signed: outcome("verified"),
             told: outcome("asked"),
             unavailable: outcome("unavailable"),
+            first_refusal: metrics::histogram!("verify.first_refusal"),
             refused: Refusal::ALL
                 .map(|refusal| metrics::counter!("verify.refusals", "reason" => refusal.as_str())),
         }
@@ -47,6 +54,13 @@ impl Meters {
             (Role::Began, Source::Signature(_)) => &self.signed,
         };
         counter.increment(1);
+    }
+
+    /// A request was refused at `now` for a change of its account, if there was one that nobody was refused for before.
+    pub(crate) fn refused_for_change(&self, changed_at: Option<Millis>, now: Millis) {
+        if let Some(changed_at) = changed_at {
+            self.first_refusal.record(now.since(changed_at).as_secs_f64());
+        }
     }
 
     pub(crate) fn failed(&self, error: CheckError) -> CheckError {

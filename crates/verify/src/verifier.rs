@@ -2,6 +2,7 @@ use crate::answer::{Answer, How};
 use crate::errands::Errands;
 use crate::flights::{Flights, Learned, Outcome, Role};
 use crate::learning::{Asking, Inquiry, Learner, Question};
+use crate::lives::Life;
 use crate::memory::{Remembered, TokenKey};
 use crate::meters::Meters;
 use crate::sight::{Lookout, Sight};
@@ -92,21 +93,20 @@ impl Verifier {
         let inner = &*self.inner;
         let key = inner.key(token)?;
         let inquiry = Inquiry { question: Question::Facts, token, key, caller: &self.caller, now };
-        let remembered = inner.recall(&key, freshness, now);
-        match remembered {
-            Some((known, Age::Young)) => {
+        match inner.recall(&key, freshness, now) {
+            Recalled::Known(known, Age::Young) => {
                 inner.meters.remembered.increment(1);
                 Ok(given(known, How::Remembered))
             }
-            Some((known, Age::Ripe)) => {
+            Recalled::Known(known, Age::Ripe) => {
                 inner.refresh(inquiry, &known);
                 inner.meters.remembered.increment(1);
                 Ok(given(known, How::Remembered))
             }
-            stale => match inner.learner.learn_at_once(&inquiry) {
+            other => match inner.learner.learn_at_once(&inquiry) {
                 Some(outcome) => inner.told(outcome, Role::Began),
                 // Boxed, so that the future of the common case stays small.
-                None => Box::pin(inner.find_out(inquiry, freshness, stale.map(|(known, _)| known))).await,
+                None => Box::pin(inner.find_out(inquiry, freshness, other)).await,
             },
         }
     }
@@ -139,7 +139,18 @@ impl Verifier {
     /// forgotten, and no question that was begun before this call is answered from. Positions are those of one feed, in
     /// the order in which events committed.
     pub fn account_changed(&self, account: &AccountId, position: i64) {
-        self.inner.learner.lives.end(account, position);
+        self.inner.learner.lives.end(account, position, None);
+    }
+
+    /// The same, by a change of that time: how long it takes from there to the first request that is refused for it is
+    /// measured (`verify.first_refusal`).
+    pub fn account_changed_at(&self, account: &AccountId, position: i64, changed_at: Millis) {
+        self.inner.learner.lives.end(account, position, Some(changed_at));
+    }
+
+    /// A request was refused for what is on record of its account.
+    pub(crate) fn refused_by_record(&self, account: &AccountId, now: Millis) {
+        self.inner.meters.refused_for_change(self.inner.learner.lives.refused(account), now);
     }
 
     /// Every event up to `position` of the feed was told by [`Verifier::account_changed`], and at `proven_at` there
@@ -180,11 +191,14 @@ impl Inner {
         Ok(self.learner.memory.key(token))
     }
 
-    fn recall(&self, key: &TokenKey, freshness: &Freshness, now: Millis) -> Option<(Remembered, Age)> {
-        let known = self.learner.memory.recall(key)?;
+    fn recall(&self, key: &TokenKey, freshness: &Freshness, now: Millis) -> Recalled {
+        let known = match self.learner.memory.recall(key) {
+            Ok(known) => known,
+            Err(ended) => return ended.map_or(Recalled::Nothing, Recalled::Ended),
+        };
         if !self.learner.proof_holds(&known.facts) {
             self.learner.memory.forget(key);
-            return None;
+            return Recalled::Nothing;
         }
         let sight = self.lookout.sight(now);
         let longest_life = self.lookout.longest_life(sight).map(|life| key.spread().shortened(life));
@@ -196,8 +210,8 @@ impl Inner {
             longest_life,
         };
         match known.span.age(&judging, now) {
-            Age::Over => None,
-            age => Some((known, age)),
+            Age::Over => Recalled::Nothing,
+            age => Recalled::Known(known, age),
         }
     }
 
@@ -211,12 +225,12 @@ impl Inner {
         }
     }
 
-    /// `stale` is what may be given out when nothing better is to be had.
+    /// What was recalled may be given out when nothing better is to be had.
     async fn find_out(
         &self,
         inquiry: Inquiry<'_>,
         freshness: &Freshness,
-        stale: Option<Remembered>,
+        recalled: Recalled,
     ) -> Result<Answer, CheckError> {
         let Inquiry { token, key, now, .. } = inquiry;
         if let Err(refusal) = self.learner.worth_it(token) {
@@ -227,14 +241,20 @@ impl Inner {
             return Err(Refusal::IdentityProvider.into());
         }
         let (outcome, role) = self.answered(key, freshness.patience, inquiry).await;
-        match (outcome, stale) {
-            (Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }), Some(stale))
-                if stale.life.goes_on() =>
-            {
+        match (outcome, recalled) {
+            (
+                Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }),
+                Recalled::Known(stale, _),
+            ) if stale.life.goes_on() => {
                 self.meters.stale.increment(1);
                 Ok(given(stale, How::Stale))
             }
-            (outcome, _) => self.told(outcome, role),
+            (outcome, recalled) => {
+                if let (Err(CheckError::Refused(_)), Recalled::Ended(life)) = (&outcome, &recalled) {
+                    self.meters.refused_for_change(life.refused(), now);
+                }
+                self.told(outcome, role)
+            }
         }
     }
 
@@ -284,6 +304,14 @@ impl Inner {
             Err(error) => Err(self.meters.failed(error)),
         }
     }
+}
+
+/// What is remembered of a token.
+enum Recalled {
+    Known(Remembered, Age),
+    /// Something was, until something happened to the account.
+    Ended(Arc<Life>),
+    Nothing,
 }
 
 type BoxedOutcome = futures::future::BoxFuture<'static, Outcome>;

@@ -80,7 +80,7 @@ impl House {
         *self.shelf.0.lock() = Record { version, mark: Mark::at(mark), state };
         let account =
             AccountId::new(IdpId::new("idp").expect("valid"), account::Subject::new(SUBJECT).expect("valid"));
-        self.gate.verifier().account_changed(&account, version);
+        self.gate.verifier().account_changed_at(&account, version, mark);
         self.gate.verifier().feed_read(version, mark);
     }
 
@@ -298,4 +298,28 @@ async fn a_flood_of_tokens_nobody_knows_leaves_the_known_ones_their_questions() 
     assert!(turned_away > 40 && house.questions().await < 10, "{turned_away} were turned away");
     house.says(&write).await;
     assert_eq!(how(change().await), Ok(How::Learned), "asked now, and there was a question left for it");
+}
+
+#[tokio::test]
+async fn the_first_refusal_for_a_change_is_timed_and_no_other() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let house = House::new().await;
+    house.says(&json!({})).await;
+    house.get(&opaque(), at(0)).await.expect("good");
+    house.becomes(1, at(5), State::Active);
+    house.answers(ResponseTemplate::new(200).set_body_json(json!({"active": false}))).await;
+    for seconds in [7, 8, 60] {
+        house.get(&opaque(), at(seconds)).await.expect_err("the identity provider says no");
+    }
+    let fresh = signed(&json!({ "iat": NOW + 6 }));
+    house.get(&fresh, at(69)).await.expect("good");
+    house.becomes(2, at(70), State::Disabled);
+    for seconds in [73, 80] {
+        assert_eq!(house.get(&fresh, at(seconds)).await, Err(Rejection::AccountDisabled));
+    }
+    let text = handle.render();
+    assert!(text.contains("verify_first_refusal_sum 5\n"), "{text}");
+    assert!(text.contains("verify_first_refusal_count 2\n"), "{text}");
 }

@@ -12,7 +12,7 @@ struct Listener(Arc<Mutex<Vec<String>>>);
 impl Hears for Listener {
     fn hear(&self, word: Word<'_>) {
         self.0.lock().push(match word {
-            Word::Changed { account, position } => format!("{account} at {position}"),
+            Word::Changed { account, position, .. } => format!("{account} at {position}"),
             Word::ReadTo { position, proven_at } => {
                 format!("to {position}, proven {}", proven_at.get() - START.get())
             }

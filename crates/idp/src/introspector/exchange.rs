@@ -30,6 +30,9 @@ pub(super) enum Failure {
     /// It asks for a pause.
     #[error("it is asked too much: {status}")]
     TooMuch { status: StatusCode, retry_after: Duration },
+    /// It looks into no token of this kind, now or ever.
+    #[error("it does not look into tokens of this kind")]
+    Unsupported,
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
@@ -85,6 +88,7 @@ impl Exchange {
         const BANNED: u32 = 125;
         let said: Said = match self.protocol {
             Protocol::Fxa => jose::from_object(answer.body()).unwrap_or_default(),
+            Protocol::Rfc7662 if is_unsupported(answer) => return Failure::Unsupported,
             Protocol::Rfc7662 => Said::default(),
         };
         let status = answer.status();
@@ -104,7 +108,7 @@ impl Failure {
         let Some(failure) = failure else { return Heard::Answer };
         let retry_after = failure.retry_after();
         match failure {
-            Self::Unreadable(Unreadable::Member(_) | Unreadable::Twice) => Heard::Answer,
+            Self::Unsupported | Self::Unreadable(Unreadable::Member(_) | Unreadable::Twice) => Heard::Answer,
             Self::Http(error)
                 if retry_after.is_none() && error.status().is_some_and(is_about_one_question) =>
             {
@@ -118,19 +122,32 @@ impl Failure {
         match self {
             Self::Http(error) => error.retry_after(),
             Self::TooMuch { retry_after, .. } => Some(*retry_after),
-            Self::Unreadable(_) => None,
+            Self::Unsupported | Self::Unreadable(_) => None,
         }
     }
 
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Http(OutboundError::Timeout { .. }) => Trouble::Timeout,
-            Self::Http(OutboundError::Status { .. }) | Self::TooMuch { .. } => Trouble::Status,
+            Self::Http(OutboundError::Status { .. }) | Self::TooMuch { .. } | Self::Unsupported => {
+                Trouble::Status
+            }
             Self::Http(OutboundError::TooLarge { .. } | OutboundError::Unreadable { .. })
             | Self::Unreadable(_) => Trouble::Unreadable,
             Self::Http(_) => Trouble::Unreachable,
         }
     }
+}
+
+/// RFC 7009 section 2.2.1 has the word for revocation; it is said of introspection as well.
+fn is_unsupported(answer: &Answer) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Said {
+        error: String,
+    }
+    let said = || jose::from_object::<Said>(answer.body()).unwrap_or_default();
+    answer.status() == StatusCode::BAD_REQUEST && said().error == "unsupported_token_type"
 }
 
 fn is_about_one_question(status: StatusCode) -> bool {

@@ -3,7 +3,7 @@
 use super::{Found, Inquiry};
 use crate::{CheckError, Derived, Facts, NumericDate, Refusal, Scopes, Source};
 use account::Millis;
-use idp::{Idp, Introspected, Introspection, Lane, Told, Trouble};
+use idp::{Idp, Inactive, Introspected, Introspection, Lane, Told, Trouble};
 use std::sync::Arc;
 
 /// How identity providers are asked about tokens.
@@ -38,6 +38,7 @@ pub(super) async fn told(
         Asking::Verify => Ok(facts_of_verify(idp.ask(token).await?, idp, now, expires_at)),
         Asking::Introspect => match idp.introspect(token, lane, now).await {
             Introspected::Active(told) => Ok(facts_of_introspection(told, idp, now, expires_at)),
+            Introspected::Inactive(Inactive::Unsupported) => Err(Refusal::Unsupported.into()),
             Introspected::Inactive(_) => Err(Refusal::IdentityProvider.into()),
             Introspected::Unavailable { trouble: Trouble::Timeout, retry_after } => {
                 Err(CheckError::TimedOut { retry_after })
