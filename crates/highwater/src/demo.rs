@@ -1,9 +1,10 @@
 //! `demo`: the whole walk, on this machine, with nothing configured and nothing installed.
 //!
-//! A stand-in identity provider, two stand-in nodes, two stand-in relying parties and the devices of one user, on real
-//! sockets; between them a whole node of Highwater on an embedded database, started the way `serve` starts it. Every line printed is the outcome of
+//! A stand-in identity provider, two stand-in nodes, two stand-in relying parties, a stand-in API and the devices of one user,
+//! on real sockets; between them a whole node of Highwater on an embedded database, started the way `serve` starts it. Every line printed is the outcome of
 //! a request that was made, and its time was measured.
 
+mod app;
 mod page;
 mod party;
 mod stage;

@@ -106,6 +106,8 @@ pub enum Health {
     Down,
     /// It takes requests and does not answer them until it is well again.
     Silent,
+    /// It makes its answers at once, and sends none until it is well again: they tell how things were.
+    Late,
 }
 
 impl StandInIdp {

@@ -3,6 +3,7 @@
 //! * [`StandInIdp`] is an identity provider: accounts, sign-ins, keys that rotate, outages, signed account events.
 //! * [`StandInNode`] is a service node that accepts Hawk-signed requests as a sync storage server does.
 //! * [`StandInRp`] is a relying party that is told by Security Event Tokens, and believes the good ones.
+//! * [`StandInApi`] is an API that asks the token check about each request before it serves it.
 //! * [`StandInQueue`] is a queue that speaks SQS, quick enough to measure a consumer by. (Tests use moto's server.)
 //! * [`Device`] is the half of a client that speaks to both: it shows its access token to the Tokenserver and signs its
 //!   requests to the node with what it got.
@@ -10,6 +11,7 @@
 //! Honest means: each checks what the real one checks, by code of its own that shares nothing with what it is used to
 //! test. None keeps anything: dropping one stops it.
 
+mod api;
 mod device;
 mod hawk;
 mod idp;
@@ -19,6 +21,7 @@ mod rp;
 mod running;
 mod ticket;
 
+pub use api::StandInApi;
 pub use device::{Device, TokenAnswer};
 pub use hawk::{HawkHeader, HawkRequest, InvalidHawk};
 pub use idp::{AccessClaims, Canned, Health, SYNC_SCOPE, SecurityEvent, SignIn, StandInIdp};

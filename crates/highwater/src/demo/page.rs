@@ -47,6 +47,7 @@ impl Page {
             ("identity provider, a stand-in", stage.idp.url()),
             ("two service nodes, stand-ins", format!("{}  {}", first.url(), second.url())),
             ("two relying parties, stand-ins", format!("{}  {}", photos.rp.webhook(), notes.rp.webhook())),
+            ("an API, a stand-in", stage.api.url()),
             (
                 "Highwater, the real thing",
                 format!("{}  SQLite in {}", trimmed(&public), stage.folder().display()),

@@ -12,7 +12,7 @@ use axum::http::Method;
 use keys::RootKey;
 use outbound::{Client, Manners, StatusCode, Url};
 use serde_json::json;
-use standins::{Now, StandInIdp, StandInNode};
+use standins::{Now, SYNC_SCOPE, StandInApi, StandInIdp, StandInNode};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,9 @@ use tempfile::TempDir;
 pub(crate) const AUDIENCE: &str = "highwater-demo";
 /// The identity provider's id in the demo's configuration.
 pub(crate) const IDP: &str = "demo";
-/// How long a fresh node may take to make its keys.
+/// What the API has.
+pub(crate) const API_PATH: &str = "/masks";
+/// How long a fresh node may take to make its keys, and to follow events.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How many users a node can hold.
 const CAPACITY: u32 = 100;
@@ -33,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) idp: StandInIdp,
     pub(crate) nodes: [StandInNode; 2],
     pub(crate) parties: [Party; 2],
+    /// An API that asks the token check before it serves anybody.
+    pub(crate) api: StandInApi,
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) config: PathBuf,
@@ -63,9 +67,13 @@ impl Stage {
         let running = Running::start(&settings, &Roles::picked(&[]), telemetry).await?;
         let jwks = url(&running, "public", "/.well-known/jwks.json")?;
         let parties = Party::both(jwks.as_str(), &now).await?;
-        let stage = Self { idp, nodes, parties, client: client()?, clock, config, settings, running, folder };
+        let caller = caller(&Box::pin(Admin::reach(&settings)).await?).await?;
+        let api = StandInApi::start(url(&running, "service", "/verify/caddy")?, &caller).await?;
+        let client = client()?;
+        let stage = Self { idp, nodes, parties, api, client, clock, config, settings, running, folder };
         stage.introduce().await?;
         stage.until_keys_are_published().await?;
+        stage.until_events_are_followed().await?;
         Ok(stage)
     }
 
@@ -111,6 +119,22 @@ impl Stage {
         tokio::time::timeout(PATIENCE, asked).await.context("no signing keys were published")?
     }
 
+    /// What is remembered of tokens begins with the feed of account events.
+    async fn until_events_are_followed(&self) -> Result<()> {
+        let health = self.url("admin", "/health")?;
+        let asked = async {
+            loop {
+                let found: serde_json::Value = self.client.get(&health).send().await?.json()?;
+                let detail = found["checks"]["bearer.feed"]["detail"].as_str().unwrap_or_default();
+                if detail.starts_with("at ") {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.context("account events are not followed")?
+    }
+
     /// By the same requests as `highwater node add` and `highwater rp add`.
     async fn introduce(&self) -> Result<()> {
         let admin = self.admin().await?;
@@ -129,6 +153,13 @@ fn url(running: &Running, listener: &str, path: &str) -> Result<Url> {
     let place = running.places.iter().find(|(name, _)| *name == listener);
     let (_, place) = place.with_context(|| format!("there is no listener {listener}"))?;
     Ok(Url::parse(&format!("http://{place}{path}"))?)
+}
+
+/// The API's own token for the token check; by the same request as `highwater token create`.
+async fn caller(admin: &Admin) -> Result<String> {
+    let new = json!({ "name": "the API", "listener": "service", "scopes": ["verify"] });
+    let made = admin.ask(Method::POST, "/tokens", Some(&new)).await?;
+    Ok(made["token"].as_str().context("a token is a text")?.to_owned())
 }
 
 fn client() -> Result<Client> {
@@ -160,6 +191,9 @@ set_audience = "{AUDIENCE}"
 
 [broker]
 issuer = "{ISSUER}"
+
+[bearer.policy]
+routes = [{{ path = "{API_PATH}", scopes = ["{SYNC_SCOPE}"] }}]
 
 [tokenserver]
 master_secret = "{secret}"

@@ -1,5 +1,6 @@
 //! The walk: what the user does, and what must come of it.
 
+use super::app::{reads, shut_out};
 use super::page::Page;
 use super::party::Party;
 use super::stage::{AUDIENCE, IDP, Stage};
@@ -22,7 +23,7 @@ const NEIGHBOUR: &str = "7f6e5d4c3b2a19087f6e5d4c3b2a1908";
 /// Whoever tries the lines printed at the end.
 pub(crate) const VISITOR: &str = "11112222333344445555666677778888";
 /// A relying party that has not heard by then was not told.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const TOKEN_PATH: &str = "/1.0/sync/1.5";
 const EVENT_PATH: &str = "/1.0/webhooks/fxa/events";
 
@@ -64,6 +65,8 @@ impl<'a> Walk<'a> {
         {
             self.step(who, served(stage, device)).await?;
         }
+        self.step("app", reads(stage, &laptop, "learned")).await?;
+        self.step("app, again", reads(stage, &laptop, "remembered")).await?;
         self.step("logins", logged_in(stage)).await?;
 
         self.page.act(
@@ -76,9 +79,11 @@ impl<'a> Walk<'a> {
         self.step("event", told(stage, SecurityEvent::PasswordChange(changed_at))).await?;
         self.step("laptop", refused(stage, &laptop, self.changed)).await?;
         self.step("tablet", refused(stage, &tablet, self.changed)).await?;
+        self.step("app", shut_out(stage, &laptop, self.changed)).await?;
         self.heard(["password-change", "credential-change"]).await?;
         let phone = sign_in(stage, USER)?;
         self.step("phone, anew", served(stage, &phone)).await?;
+        self.step("app, anew", reads(stage, &phone, "learned")).await?;
 
         self.page.act(3, "The account is deleted", "")?;
         stage.idp.delete(USER);
@@ -86,6 +91,7 @@ impl<'a> Walk<'a> {
         self.step("event", told(stage, SecurityEvent::DeleteUser)).await?;
         self.step("phone", refused(stage, &phone, self.changed)).await?;
         self.step("laptop", refused(stage, &laptop, self.changed)).await?;
+        self.step("app", shut_out(stage, &phone, self.changed)).await?;
         self.heard(["delete-user", "account-purged"]).await?;
         self.step("receipts", confirmed(stage)).await?;
         self.step("neighbour", served(stage, &neighbour)).await?;
@@ -215,13 +221,14 @@ async fn exchange(stage: &Stage, device: &Device) -> Result<Answer> {
     Ok(request.send().await?)
 }
 
-fn header(text: &str) -> Result<HeaderValue> {
+pub(super) fn header(text: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(text).context("a header holds visible characters")
 }
 
 /// An answer in short: its status, and what the body calls it.
-fn said(answer: &Answer) -> String {
+pub(super) fn said(answer: &Answer) -> String {
     let body: serde_json::Value = answer.json().unwrap_or_default();
-    let called = body["status"].as_str().map(|status| format!(" {status}")).unwrap_or_default();
+    let word = body["status"].as_str().or(body["error_code"].as_str());
+    let called = word.map(|word| format!(" {word}")).unwrap_or_default();
     format!("{}{called}", answer.status().as_u16())
 }

@@ -53,7 +53,12 @@ async fn feel(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Re
     if health == Health::Down {
         return error(StatusCode::SERVICE_UNAVAILABLE, 201, "Service unavailable");
     }
-    next.run(request).await
+    let answer = next.run(request).await;
+    if health == Health::Late {
+        let mut health = desk.health.subscribe();
+        health.wait_for(|health| *health != Health::Late).await.expect("the desk outlives its requests");
+    }
+    answer
 }
 
 async fn jwks(State(desk): State<Arc<Desk>>) -> Response {
