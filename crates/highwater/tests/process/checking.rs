@@ -8,11 +8,11 @@ use standins::SecurityEvent;
 use testkit::wait_until;
 
 const SCOPE: &str = "https://identity.mozilla.com/apps/oldsync";
-const ROUTE: [(&str, &str); 2] =
+pub(crate) const ROUTE: [(&str, &str); 2] =
     [("BEARER__POLICY__ROUTES__0__PATH", "/api/{*rest}"), ("BEARER__POLICY__ROUTES__0__SCOPES__0", SCOPE)];
 
 /// A token of the proxy itself.
-fn caller(world: &World, scopes: &[&str]) -> String {
+pub(crate) fn caller(world: &World, scopes: &[&str]) -> String {
     let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
     let words: Vec<&str> =
         ["--json", "token", "create", "proxy", "--listener", "service"].into_iter().chain(scopes).collect();
@@ -22,6 +22,11 @@ fn caller(world: &World, scopes: &[&str]) -> String {
 
 /// What nginx would ask of this request.
 fn checked(world: &World, caller: &str, token: &str, uri: &str) -> Answer {
+    checked_at(world.node.at("service"), caller, token, uri)
+}
+
+/// The same, of the node whose service listener is there.
+pub(crate) fn checked_at(address: &str, caller: &str, token: &str, uri: &str) -> Answer {
     let bearer = format!("Bearer {token}");
     let headers = [
         ("X-Highwater-Caller", caller),
@@ -29,7 +34,7 @@ fn checked(world: &World, caller: &str, token: &str, uri: &str) -> Answer {
         ("X-Original-Method", "GET"),
         ("X-Original-URI", uri),
     ];
-    http::get(world.node.at("service"), "/verify/nginx", &headers).expect("an answer")
+    http::get(address, "/verify/nginx", &headers).expect("an answer")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,14 @@ impl House {
         Self { folder: tempfile::tempdir().expect("a folder"), environment: free.into() }
     }
 
+    /// Another folder for another node of the same house: the same configuration, the same environment.
+    pub(crate) fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::copy(self.path("highwater.toml"), folder.path().join("highwater.toml"))
+            .expect("it was configured");
+        Self { folder, environment: self.environment.clone() }
+    }
+
     /// With one more setting, by an environment variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((format!("HIGHWATER__{name}"), value.to_owned()));

@@ -1,5 +1,6 @@
 //! The whole process, as an operator meets it: the built binary, its exit codes, its sockets, signals and kills.
 
+mod changing;
 mod checking;
 mod commands;
 mod docs;
