@@ -179,6 +179,13 @@ impl Node {
         }
     }
 
+    /// Ends it in good order. All that it has said since it listens.
+    pub(crate) fn all_said(self) -> String {
+        self.signal("TERM");
+        let said: Vec<String> = self.said.iter().collect();
+        said.join("\n")
+    }
+
     fn wait_for_listeners(&mut self) {
         while !self.listens("ready") {
             let line = self.says("\"message\":");

@@ -13,6 +13,7 @@ mod lives;
 mod mistakes;
 mod queue;
 mod registering;
+mod secrets;
 mod telling;
 mod trials;
 mod two_sources;
