@@ -2,6 +2,7 @@
 
 mod owner;
 mod readers;
+pub(crate) mod rows;
 mod views;
 mod writer;
 

@@ -1,3 +1,4 @@
+use crate::sqlite::rows::{self, Cell};
 use crate::{Engine, Row, Sql, StoreError, Value};
 use account::AccountId;
 use postgres_types::ToSql;
@@ -198,11 +199,14 @@ fn sqlite_query<T>(
 ) -> Result<Vec<T>, StoreError> {
     still_in_transaction(connection)?;
     let mut statement = connection.prepare_cached(sql.for_engine(Engine::Sqlite))?;
-    let mut rows = statement.query(rusqlite::params_from_iter(params))?;
     let mut mapped = Vec::new();
-    while let Some(row) = rows.next()? {
-        mapped.push(map(&Row::sqlite(row))?);
-    }
+    for_each(sql, params, |bound| {
+        let mut rows = bound.query(&mut statement)?;
+        while let Some(row) = rows.next()? {
+            mapped.push(map(&Row::sqlite(row))?);
+        }
+        Ok(())
+    })?;
     Ok(mapped)
 }
 
@@ -213,7 +217,53 @@ fn sqlite_execute(
 ) -> Result<u64, StoreError> {
     still_in_transaction(connection)?;
     let mut statement = connection.prepare_cached(sql.for_engine(Engine::Sqlite))?;
-    Ok(statement.execute(rusqlite::params_from_iter(params))? as u64)
+    let mut touched = 0;
+    for_each(sql, params, |bound| {
+        touched += bound.execute(&mut statement)? as u64;
+        Ok(())
+    })?;
+    Ok(touched)
+}
+
+/// The parameters of one run of a statement: those that were given, and after them a row's.
+struct Bound<'a> {
+    given: &'a [Value<'a>],
+    row: &'a [Cell<'a>],
+}
+
+impl Bound<'_> {
+    fn bind(&self) -> impl rusqlite::Params + use<'_> {
+        let given = self.given.iter().map(|value| value as &dyn rusqlite::ToSql);
+        rusqlite::params_from_iter(given.chain(self.row.iter().map(|cell| cell as &dyn rusqlite::ToSql)))
+    }
+
+    fn query<'s>(&self, statement: &'s mut rusqlite::Statement<'_>) -> rusqlite::Result<rusqlite::Rows<'s>> {
+        statement.query(self.bind())
+    }
+
+    fn execute(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<usize> {
+        statement.execute(self.bind())
+    }
+}
+
+/// Runs a statement for each row of its set; once, when it has none that is run so.
+fn for_each(
+    sql: &Sql,
+    params: &[Value<'_>],
+    mut run: impl FnMut(&Bound<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let Some(each) = sql.each() else { return run(&Bound { given: params, row: &[] }) };
+    let Some(Value::Text(json)) = params.get(each.parameter) else {
+        return Err(StoreError::Statement { reason: "a set of rows is not given as a text".into() });
+    };
+    let cells = rows::read(json, &each.columns)?;
+    let mut given = params.to_vec();
+    given.resize(each.others, Value::Null);
+    given[each.parameter] = Value::Null; // it has been read
+    for row in cells.chunks_exact(each.columns.len()) {
+        run(&Bound { given: &given, row })?;
+    }
+    Ok(())
 }
 
 async fn postgres_query(

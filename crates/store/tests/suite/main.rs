@@ -13,6 +13,7 @@ mod outage;
 mod owner;
 mod proxy;
 mod read_only;
+mod sets;
 mod signals;
 mod stale;
 mod statements;

@@ -1,6 +1,6 @@
 //! Every statement is one that its engine takes.
 
-use crate::tables;
+use crate::{sets, tables};
 use proptest::prelude::*;
 use store::testing::prepare_all;
 use store::{Engine, Migration, Sql};
@@ -26,7 +26,7 @@ async fn every_statement_of_the_store_is_taken_by_both_engines() {
 
 #[tokio::test]
 async fn the_names_leave_everything_else_as_it_is() {
-    prepare_all(&[tables::MIGRATIONS, ODD], &[tables::STATEMENTS, STATEMENTS]).await;
+    prepare_all(&[tables::MIGRATIONS, ODD], &[tables::STATEMENTS, sets::STATEMENTS, STATEMENTS]).await;
     assert!(JSON_PATH.for_engine(Engine::Sqlite).contains("json_extract(?1, '$[0]')"));
     assert!(QUANTIFIER.for_engine(Engine::Postgres).ends_with("'^a{0,3}$'"));
 }
