@@ -14,7 +14,7 @@ store::statements! {
         sqlite:
             "select a.idp, a.subject, a.version, a.mark, a.credential_at, coalesce(a.told_state, a.state),
                coalesce(a.told_at, a.state_at), a.held_state, a.held_at
-             from {rows $1: idp text, subject text} as r
+             from {each $1: idp text, subject text} as r
              join accounts a on a.idp = r.idp and a.subject = r.subject",
         postgres:
             "select a.idp, a.subject, a.version, a.mark, a.credential_at, coalesce(a.told_state, a.state),
@@ -27,7 +27,7 @@ store::statements! {
            held_state, held_at, first_seen_at, updated_at)
          select r.idp, r.subject, r.version, r.mark, r.credential_at, r.state, r.state_at, r.told_state, r.told_at,
            r.held_state, r.held_at, $2, $2
-         from {rows $1: idp text, subject text, version bigint, mark bigint, credential_at bigint, state smallint,
+         from {each $1: idp text, subject text, version bigint, mark bigint, credential_at bigint, state smallint,
                state_at bigint, told_state smallint, told_at bigint, held_state smallint, held_at bigint} as r where true
          on conflict (idp, subject) do update set
            version = excluded.version, mark = excluded.mark, credential_at = excluded.credential_at,

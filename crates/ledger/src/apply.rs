@@ -18,7 +18,7 @@ store::statements! {
     static APPEND = both(
         "insert into events (idp, subject, version, kind, at, received_at, source, change, mark, state)
          select r.idp, r.subject, r.version, r.kind, r.at, $2, r.source, r.change, r.mark, r.state
-         from {rows $1: idp text, subject text, version bigint, kind text, at bigint, source text, change text,
+         from {each $1: idp text, subject text, version bigint, kind text, at bigint, source text, change text,
                mark bigint, state smallint} as r");
 }
 

@@ -28,8 +28,7 @@ store::statements! {
          from effects e left join events v on v.idp = e.idp and v.subject = e.subject and v.version = e.version
          where e.idp = $1 and e.subject = $2 and e.version = $3 and e.capability = $4 and e.state = 0");
     static SETTLE = both(
-        "update effects set state = 1, error = null
-         where idp = $1 and subject = $2 and version = $3 and capability = $4 and state = 0");
+        "delete from effects where idp = $1 and subject = $2 and version = $3 and capability = $4 and state = 0");
     static POSTPONE = both(
         "update effects set attempts = attempts + 1, next_attempt_at = $5, error = $6
          where idp = $1 and subject = $2 and version = $3 and capability = $4 and state = 0");

@@ -1,9 +1,9 @@
 //! The account ledger.
 //!
 //! Every account event passes through one short transaction ([`Ledger::apply`]): the account is locked, the event is
-//! recognised if it was seen before, its mark and state are moved, the event is appended, and each capability gets
-//! an effect row, done at once when it is small. When it has committed, the mark is the enforcement: everything that
-//! trusts the account reads it. The [`Feed`] then tells every node, in one order.
+//! recognised if it was seen before, its mark and state are moved, the event is appended, and each capability's part is
+//! carried out at once when it is small, else owed by an effect row. When it has committed, the mark is the enforcement:
+//! everything that trusts the account reads it. The [`Feed`] then tells every node, in one order.
 //!
 //! ```text
 //! event ─▶ lock ─▶ seen? ─▶ mark, state ─▶ append ─▶ effects ─▶ COMMIT ─▶ feed

@@ -32,8 +32,8 @@ store::statements! {
     };
     static OWE = both(
         "insert into effects (idp, subject, version, capability, state, attempts, next_attempt_at)
-         select r.idp, r.subject, r.version, r.capability, r.state, 0, $2
-         from {rows $1: idp text, subject text, version bigint, capability text, state smallint} as r");
+         select r.idp, r.subject, r.version, r.capability, 0, 0, $2
+         from {each $1: idp text, subject text, version bigint, capability text} as r");
 }
 
 /// The capabilities there are, whichever node has them, and the accounts each is behind with.
@@ -45,12 +45,10 @@ struct Effect<'a> {
     subject: &'a str,
     version: i64,
     capability: &'a str,
-    /// 0 pending, 1 done.
-    state: i64,
 }
 
-/// Writes one effect row for each capability and event: done, when this node could carry it out at once. Whether any
-/// was left for the workers.
+/// Carries out at once what this node can of each capability's part, and writes an effect row for the rest. Whether
+/// anything was left for the workers.
 ///
 /// Invariant: each account's effects are carried out in the order of its versions. So while an earlier one is owed, a
 /// later one is owed too; both are decided under the account's lock.
@@ -71,18 +69,18 @@ pub(crate) async fn carry_out_or_owe(
             Some(consequence) if !in_order.is_empty() => carry_out(tx, &**consequence, &in_order).await?,
             _ => false,
         };
-        effects.extend(news.iter().map(|news| Effect {
+        let owed = news.iter().filter(|news| !done || behind.contains(&news.account));
+        effects.extend(owed.map(|news| Effect {
             idp: news.account.idp.as_str(),
             subject: news.account.subject.as_str(),
             version: news.version,
             capability,
-            state: i64::from(done && !behind.contains(&news.account)),
         }));
     }
-    if !effects.is_empty() {
-        tx.execute(&OWE, &[(&json(effects.iter())).into(), now.into()]).await?;
+    if effects.is_empty() {
+        return Ok(false);
     }
-    Ok(effects.iter().any(|effect| effect.state == 0))
+    tx.execute(&OWE, &[(&json(effects.iter())).into(), now.into()]).await.map(|_| true)
 }
 
 async fn capabilities(tx: &mut Tx<'_>, news: &[News]) -> Result<Behind, StoreError> {

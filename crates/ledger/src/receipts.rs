@@ -16,11 +16,11 @@ store::statements! {
     // Row by row, by the index. A plain join would be planned for the empty table of a fresh PostgreSQL, as a scan, and
     // that plan stays in a connection's cache while the table grows.
     pub(crate) static SEEN = both(
-        "select r.at from {rows $1: at bigint, source text, message_id text} as r
+        "select r.at from {each $1: at bigint, source text, message_id text} as r
          where (select 1 from receipts x where x.source = r.source and x.message_id = r.message_id limit 1) = 1");
     static RECEIVE = both(
         "insert into receipts (source, message_id, received_at)
-         select r.source, r.message_id, $2 from {rows $1: source text, message_id text} as r where true
+         select r.source, r.message_id, $2 from {each $1: source text, message_id text} as r where true
          on conflict do nothing");
 }
 

@@ -14,7 +14,10 @@ const LEAST_RECEIPT_DAYS: u32 = 30;
 
 store::statements! {
     static RECEIPTS = per_engine {
-        sqlite: "delete from receipts where rowid in (select rowid from receipts where received_at < $1 limit $2)",
+        // From the first ones, whose numbers are the lowest; no index is needed for that.
+        sqlite:
+            "delete from receipts where received_at < $1
+               and rowid in (select rowid from receipts order by rowid limit $2)",
         postgres: "delete from receipts where ctid = any (array(select ctid from receipts where received_at < $1 limit $2))",
     };
     // Only from the beginning of the feed: what is kept is one stretch without a gap, so that a reader cannot step over
@@ -36,6 +39,7 @@ store::statements! {
     static TOO_MANY_LETTERS = both(
         "delete from dead_letters where id in (select id from dead_letters where id <=
            (select id from dead_letters order by id desc limit 1 offset $1) order by id limit $2)");
+    // Effects that are done, from before they went at once.
     static EFFECTS = per_engine {
         sqlite:
             "delete from effects where rowid in (select rowid from effects e where e.state = 1 and e.next_attempt_at < $1 limit $2)",
@@ -50,11 +54,13 @@ store::statements! {
     // anew meet nothing of the old ones. Its tombstone remains.
     static ACCOUNTS = per_engine {
         sqlite:
-            "delete from accounts where rowid in (select rowid from accounts a where a.state = 2 and a.updated_at < $1
+            "delete from accounts where rowid in (select rowid from accounts a
+               where a.state = 2 and a.state_at < $1 and a.updated_at < $1
                and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject)
                and not exists (select 1 from effects e where e.idp = a.idp and e.subject = a.subject) limit $2)",
         postgres:
-            "delete from accounts where ctid = any (array(select ctid from accounts a where a.state = 2 and a.updated_at < $1
+            "delete from accounts where ctid = any (array(select ctid from accounts a
+               where a.state = 2 and a.state_at < $1 and a.updated_at < $1
                and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject)
                and not exists (select 1 from effects e where e.idp = a.idp and e.subject = a.subject) limit $2))",
     };

@@ -9,14 +9,14 @@ store::statements! {
     static BURY = both(
         "insert into tombstones (account, deleted_at, expires_at)
          select r.account, r.deleted_at, r.expires_at
-         from {rows $1: account text, deleted_at bigint, expires_at bigint} as r where true
+         from {each $1: account text, deleted_at bigint, expires_at bigint} as r where true
          on conflict (account) do update set
            deleted_at = {greatest}(tombstones.deleted_at, excluded.deleted_at),
            expires_at = {greatest}(tombstones.expires_at, excluded.expires_at)");
     pub(crate) static AMONG = both(
         "select f.at, f.deleted_at from
            (select r.at, (select t.deleted_at from tombstones t where t.account = r.account limit 1) as deleted_at
-            from {rows $1: at bigint, account text} as r) as f
+            from {each $1: at bigint, account text} as r) as f
          where f.deleted_at is not null");
 }
 

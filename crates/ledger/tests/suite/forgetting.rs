@@ -182,7 +182,7 @@ impl CarryOut for NotBefore {
     }
 }
 
-/// The effect was settled late, so its row is kept longer than its event. If the account were forgotten meanwhile, its
+/// The effect was settled late, when its event was old already. If the account were forgotten while it is owed, its
 /// versions would begin anew and meet the old effect's.
 #[tokio::test]
 async fn versions_that_begin_anew_meet_nothing_of_the_old_ones() {
@@ -201,11 +201,11 @@ async fn versions_that_begin_anew_meet_nothing_of_the_old_ones() {
         }
         assert!(ledger.pending_effects().await.expect("read").is_empty());
 
-        // The event is older than what is kept, the effect is not.
+        // The event is older than what is kept.
         test.clock.advance(41 * A_DAY);
         drop_all_old(&ledger).await;
         news(&ledger, told("early again", &early, at(4), login())).await;
-        // Now both are.
+        // Now the account is, too.
         test.clock.advance(101 * A_DAY);
         drop_all_old(&ledger).await;
         assert_eq!(standing(&ledger, &late).await.expect("a tombstone").version, 0);
