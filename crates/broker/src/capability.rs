@@ -10,6 +10,7 @@ use crate::registrations::{self, Registration};
 use crate::settings::{InvalidSettings, Settings, days};
 use crate::signer::Signer;
 use crate::snapshot::Snapshots;
+use crate::store::retention::Reached;
 use crate::store::{MIGRATIONS, signing_keys};
 use crate::token::Issuers;
 use crate::{http, worker};
@@ -17,6 +18,7 @@ use account::{IdpId, Millis};
 use aws_lc_rs::hmac;
 use keys::{Purpose, RootKey};
 use ledger::{Capability, Role, Tombstones, Worker};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) capability_list: Option<Arc<Source>>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) handover: Arc<Handover>,
+    /// How far the attempts in the rows of deliveries are forgotten; from the beginning after a restart.
+    pub(crate) attempts_forgotten: Mutex<Reached>,
     /// Notified when a lane that may have a backlog has room again.
     pub(crate) room: Notify,
     /// This process, as claims name it.
@@ -95,6 +99,7 @@ impl Broker {
             capability_list: settings.capability_list.as_ref().map(Source::new).transpose()?.map(Arc::new),
             lanes: Arc::default(),
             handover: Arc::default(),
+            attempts_forgotten: Mutex::new((Millis::ZERO, 0)),
             room: Notify::new(),
             owner: Uuid::new_v4().to_string().into(),
             makes_deliveries: AtomicBool::new(false),

@@ -4,7 +4,7 @@ use super::ssf::{Fault, body, no_store, read_rp, receiver};
 use crate::capability::Inner;
 use crate::format::token;
 use crate::receiver_tokens::Scope;
-use crate::store::poll::{Acknowledge, FindNamed, ReadHeads};
+use crate::store::poll::{Acknowledge, FindNamed, Free, Head, ReadHeads};
 use crate::token::content;
 use crate::{ClientId, Format, RelyingParty, Status, worker};
 use axum::Json;
@@ -125,11 +125,15 @@ async fn read(inner: &Inner, rp: &RelyingParty, most: u32) -> Result<Tokens, Fau
     let limit = i64::from(most) + 1;
     let mut heads = inner.store.scan(ReadHeads { client_id: rp.client_id.clone(), limit }).await?;
     // What is about the stream itself reaches who is paused, too.
-    heads.retain(|it| rp.status == Status::Enabled || it.event_type.is_control());
+    heads.retain(|it| rp.status == Status::Enabled || it.delivery.event_type.is_control());
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let more_available = heads.len() > most;
     heads.truncate(most);
-    let sign = |delivery: &crate::store::rows::Delivery| {
+    let claimed: Vec<i64> = heads.iter().filter(|it| it.is_claimed).map(|it| it.delivery.id).collect();
+    if !claimed.is_empty() {
+        inner.store.run(Free(claimed)).await?;
+    }
+    let sign = |Head { delivery, .. }: &Head| {
         let claims = content(delivery, Format::Poll, &inner.issuers);
         token(rp, &inner.signer, &claims).map(|token| (delivery.jti.clone(), token)).map_err(|error| {
             tracing::error!(%error, "a token cannot be signed");

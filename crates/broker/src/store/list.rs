@@ -16,8 +16,14 @@ store::statements! {
            and created_at >= $4 and idp = coalesce($5, idp) and subject = coalesce($6, subject)
          order by id limit $7"));
     pub(super) static SHOW = both(concat!("select ", shown!(), " from deliveries where id = $1"));
+    // The one that is part of the delivery's own row is the last.
     pub(super) static ATTEMPTS = both(
-        "select at, duration_ms, status, outcome, detail, answer from delivery_attempts where delivery = $1 order by id");
+        "select a.at, a.duration_ms, a.status, a.outcome, a.detail, a.answer from
+           (select id, at, duration_ms, status, outcome, detail, answer from delivery_attempts where delivery = $1
+            union all
+            select 9223372036854775807, attempt_at, attempt_ms, attempt_status, 'delivered', null, null
+            from deliveries where id = $1 and attempt_at is not null) as a
+         order by a.id");
     // Numbers grow with time, and are in the index that has what is pending: a million of them are not looked up.
     pub(super) static BACKLOG = both(
         "select g.client_id, g.pending, d.created_at

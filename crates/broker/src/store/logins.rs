@@ -14,7 +14,7 @@ store::statements! {
     // By the index, account by account, however little PostgreSQL knows of the table's size: it would plan a scan.
     pub(super) static OF = per_engine {
         sqlite:
-            "select l.idp, l.subject, l.client_id from {rows $1: idp text, subject text} as r
+            "select l.idp, l.subject, l.client_id from {each $1: idp text, subject text} as r
              join rp_logins l on l.idp = r.idp and l.subject = r.subject
              order by l.first_at, l.client_id",
         postgres:
@@ -25,7 +25,7 @@ store::statements! {
     pub(super) static REMEMBER = both(
         "insert into rp_logins (idp, subject, client_id, first_at, last_at)
          select r.idp, r.subject, r.client_id, r.first_at, r.last_at
-         from {rows $1: idp text, subject text, client_id text, first_at bigint, last_at bigint} as r where true
+         from {each $1: idp text, subject text, client_id text, first_at bigint, last_at bigint} as r where true
          on conflict (idp, subject, client_id) do update set
            first_at = {least}(rp_logins.first_at, excluded.first_at),
            last_at = {greatest}(rp_logins.last_at, excluded.last_at)");

@@ -1,7 +1,7 @@
 //! Deliveries to those who ask for them (RFC 8936): the heads of their lines, until each is acknowledged.
 
 use super::record::{Line, promote};
-use super::rows::{About, Delivery, columns, delivery};
+use super::rows::{AFTER_COLUMNS, About, Delivery, columns, delivery};
 use super::{json, receipts};
 use crate::delivery::Terminal;
 use crate::{ClientId, meters};
@@ -11,11 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{Operation, StoreError, Tx};
 
 store::statements! {
-    pub(super) static READ = both(concat!("select ", columns!(""), " from deliveries
+    pub(super) static READ = both(concat!("select ", columns!(""), ", owner is not null from deliveries
          where client_id = $1 and state = 0 and head = 1 order by due_at, id limit $2"));
     pub(super) static WHOSE = both(
         "select d.id, d.idp, d.subject, d.jti, d.kind, d.created_at, d.event_at from {rows $2: jti text} as r
-         join deliveries d on d.client_id = $1 and d.jti = r.jti and d.state = 0");
+         join deliveries d on d.client_id = $1 and d.jti = r.jti and d.state = 0 and d.owner is null");
+    pub(super) static FREE = both(
+        "update deliveries set owner = null from {rows $1: id bigint} as r
+         where deliveries.id = r.id and deliveries.state = 0");
     pub(super) static END = both(
         "update deliveries set state = r.state, head = 0, reason = r.reason, settled_at = $2, owner = null
          from {rows $1: id bigint, state smallint, reason text} as r
@@ -31,12 +34,42 @@ pub(crate) struct ReadHeads {
     pub(crate) limit: i64,
 }
 
+/// What may go, and whether somebody has claimed it: its relying party was sent to until a moment ago.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) delivery: Delivery,
+    pub(crate) is_claimed: bool,
+}
+
 impl Operation for ReadHeads {
     const NAME: &'static str = "broker.poll";
-    type Output = Vec<Delivery>;
+    type Output = Vec<Head>;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Delivery>, StoreError> {
-        tx.query(&READ, &[self.client_id.as_str().into(), self.limit.into()], delivery).await
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Head>, StoreError> {
+        let params = [self.client_id.as_str().into(), self.limit.into()];
+        tx.query(&READ, &params, |row| {
+            Ok(Head { delivery: delivery(row)?, is_claimed: row.bool(AFTER_COLUMNS)? })
+        })
+        .await
+    }
+}
+
+/// Takes deliveries from who has claimed them, so that they can be acknowledged: only what nobody has is found by its
+/// token. An outcome of that claim counts all the same, by its fence.
+pub(crate) struct Free(pub(crate) Vec<i64>);
+
+impl Operation for Free {
+    const NAME: &'static str = "broker.free";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row {
+            id: i64,
+        }
+        let rows = json(self.0.iter().map(|id| Row { id: *id }));
+        tx.execute(&FREE, &[(&rows).into()]).await.map(drop)
     }
 }
 

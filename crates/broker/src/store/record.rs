@@ -17,12 +17,12 @@ store::statements! {
            event_at, created_at, state, head, due_at, owner, fence, failures, reason, settled_at)
          select r.client_id, r.idp, r.subject, r.version, r.part, r.kind, r.event_type, r.payload, r.jti, r.txn, r.iat,
            r.event_at, r.created_at, r.state, r.head, r.due_at, r.owner, r.fence, 0, r.reason, r.settled_at
-         from {rows $1: client_id text, idp text, subject text, version bigint, part smallint, kind text,
+         from {each $1: client_id text, idp text, subject text, version bigint, part smallint, kind text,
            event_type text, payload text, jti text, txn text, iat bigint, event_at bigint, created_at bigint,
            state smallint, head smallint, due_at bigint, owner text, fence bigint, reason text, settled_at bigint} as r
          where true returning id, jti");
     pub(super) static BUSY = both(
-        "select r.at from {rows $1: at bigint, client_id text, idp text, subject text} as r
+        "select r.at from {each $1: at bigint, client_id text, idp text, subject text} as r
          where exists (select 1 from deliveries d
            where d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0)");
     // A deletion makes void what else was to be told of the account; what was not is told after it.
@@ -46,7 +46,7 @@ store::statements! {
          from {rows $1: id bigint} as r where deliveries.id = r.id and deliveries.state = 0");
     pub(crate) static PROMOTE = both(
         "update deliveries set head = 1 where id in (
-           select min(d.id) from {rows $1: client_id text, idp text, subject text} as r
+           select min(d.id) from {each $1: client_id text, idp text, subject text} as r
            join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
            group by d.client_id, d.idp, d.subject having max(d.head) = 0)");
 }

@@ -19,12 +19,17 @@ store::statements! {
     pub(super) static WHOSE = both("select id, client_id, idp, subject, jti from deliveries where id = $1");
     pub(super) static WHOSE_ALL = both(
         "select id, client_id, idp, subject, jti from deliveries
-         where id > $1 and client_id = $2 and created_at >= $3 and state in (2, 3, 4) and state = coalesce($4, state)
+         where id > $1 and client_id = $2 and created_at >= $3 and state > 1 and state = coalesce($4, state)
            and payload <> '' order by id limit $5");
+    // The attempt that is part of a row gets one of its own before the row is used for another.
+    pub(super) static SET_ASIDE = both(
+        "insert into delivery_attempts (delivery, at, duration_ms, status, outcome)
+         select id, attempt_at, attempt_ms, attempt_status, 'delivered' from deliveries
+         where id = $1 and state <> 0 and attempt_at is not null");
     // It keeps its `jti`, `iat` and payload: the relying party can tell that it had it.
     pub(super) static AGAIN = both(
         "update deliveries set state = 0, head = 0, due_at = $2, owner = null, fence = 0, failures = 0, reason = null,
-           settled_at = null where id = $1 and state <> 0");
+           settled_at = null, attempt_at = null where id = $1 and state <> 0");
     pub(super) static HURRY = both("update deliveries set due_at = $2 where id = $1 and state = 0 and owner is null");
     pub(super) static REOPEN = both(
         "update deletion_receipts set state = 0, settled_at = null, reason = null where jti = $1");
@@ -51,6 +56,7 @@ async fn send_again(tx: &mut Tx<'_>, targets: &[Target], now: Millis) -> Result<
         let row = [target.id.into(), now.into()];
         // Pending ones are due at once; a second time is not needed for those that are pending now.
         tx.execute(&HURRY, &row).await?;
+        tx.execute(&SET_ASIDE, &row[..1]).await?;
         if tx.execute(&AGAIN, &row).await? == 1 {
             tx.execute(&REOPEN, &[(&target.jti).into()]).await?;
         }

@@ -20,6 +20,14 @@ store::statements! {
         sqlite: "delete from delivery_attempts where id in (select id from delivery_attempts where at < $1 limit $2)",
         postgres: "delete from delivery_attempts where id = any (array(select id from delivery_attempts where at < $1 limit $2))",
     };
+    // A stretch of what has ended, from where the last one ended: nothing is looked at twice.
+    pub(super) static ENDED = both(
+        "select settled_at, id, attempt_at is not null from deliveries where state <> 0 and settled_at >= $1 and settled_at < $2
+           and (settled_at > $1 or id > $3) order by settled_at, id limit $4");
+    // One at a time: a set would be planned as a scan of a table that PostgreSQL knows nothing of yet.
+    pub(super) static FORGET_ATTEMPT = both(
+        "update deliveries set attempt_at = null, attempt_ms = null, attempt_status = null
+         where id = $1 and state <> 0");
     pub(crate) static OLD_DELIVERIES = per_engine {
         sqlite:
             "delete from deliveries where id in (select id from deliveries where state <> 0 and settled_at < $1 limit $2)",
@@ -64,6 +72,33 @@ impl Operation for DropChunk {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         tx.execute(self.sql, &[self.before.into(), CHUNK.into()]).await
+    }
+}
+
+/// How far what has ended was looked through: a time of settlement, and a row's number.
+pub(crate) type Reached = (Millis, i64);
+
+/// Forgets the attempts that are part of rows which ended before then, from where the last chunk ended.
+pub(crate) struct ForgetAttempts {
+    pub(crate) from: Reached,
+    pub(crate) before: Millis,
+}
+
+impl Operation for ForgetAttempts {
+    const NAME: &'static str = "broker.forget_attempts";
+    const RESOLVES_UNKNOWN: bool = true;
+    /// Where this chunk ended; `None` when there is no more.
+    type Output = Option<Reached>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Option<Reached>, StoreError> {
+        let (settled_at, id) = self.from;
+        let params = [settled_at.into(), self.before.into(), id.into(), CHUNK.into()];
+        let read = |row: &store::Row<'_>| Ok(((Millis::new(row.int(0)?), row.int(1)?), row.bool(2)?));
+        let ended: Vec<(Reached, bool)> = tx.query(&ENDED, &params, read).await?;
+        for ((_, id), _) in ended.iter().filter(|(_, has_attempt)| *has_attempt) {
+            tx.execute(&FORGET_ATTEMPT, &[(*id).into()]).await?;
+        }
+        Ok(ended.last().map(|(reached, _)| *reached))
     }
 }
 

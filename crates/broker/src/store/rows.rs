@@ -100,6 +100,9 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// The place of what is selected after them.
+pub(crate) const AFTER_COLUMNS: usize = 14;
+
 pub(crate) fn delivery(row: &Row<'_>) -> Result<Delivery, StoreError> {
     Ok(Delivery {
         id: row.int(0)?,

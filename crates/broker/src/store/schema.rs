@@ -130,4 +130,17 @@ pub static MIGRATIONS: &[Migration] = &[
         "broker 0007 deletions that have ended",
         "create index deliveries_deletions on deliveries (settled_at) where kind = 'delete' and state <> 0;",
     ),
+    // Most deliveries are handed over when they are made, and taken at the first attempt, without a word. Those are in no
+    // index that only others are looked for by, and that attempt is part of their row: it is written anyhow. What was not
+    // told can be replayed; what nobody has claimed can be fetched, and is acknowledged by its `jti`.
+    Migration::both(
+        "broker 0008 less to write for a delivery",
+        "alter table deliveries add column attempt_at bigint;    -- null: its attempts are in rows of their own
+        alter table deliveries add column attempt_ms bigint;
+        alter table deliveries add column attempt_status integer;
+        drop index deliveries_rp;
+        create index deliveries_untold on deliveries (client_id, id) where state > 1;
+        drop index deliveries_jti;
+        create index deliveries_jti on deliveries (client_id, jti) where state = 0 and owner is null;",
+    ),
 ];

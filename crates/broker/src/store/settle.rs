@@ -17,18 +17,19 @@ store::statements! {
     // The outcome of a claim that is no longer ours changes nothing.
     pub(super) static END = both(
         "update deliveries set state = r.state, head = 0, failures = r.failures, reason = r.reason, settled_at = $2,
-           owner = null
-         from {rows $1: id bigint, fence bigint, state smallint, failures integer, reason text} as r
+           owner = null, attempt_at = r.attempt_at, attempt_ms = r.attempt_ms, attempt_status = r.attempt_status
+         from {each $1: id bigint, fence bigint, state smallint, failures integer, reason text, attempt_at bigint,
+           attempt_ms bigint, attempt_status integer} as r
          where deliveries.id = r.id and deliveries.fence = r.fence and deliveries.state = 0
          returning deliveries.id");
     pub(super) static PUT_OFF = both(
         "update deliveries set due_at = r.due_at, failures = r.failures, reason = r.reason, owner = null
-         from {rows $1: id bigint, fence bigint, due_at bigint, failures integer, reason text} as r
+         from {each $1: id bigint, fence bigint, due_at bigint, failures integer, reason text} as r
          where deliveries.id = r.id and deliveries.fence = r.fence and deliveries.state = 0");
     pub(super) static LOG = both(
         "insert into delivery_attempts (delivery, at, duration_ms, status, outcome, detail, answer)
          select r.delivery, r.at, r.duration_ms, r.status, r.outcome, r.detail, r.answer
-         from {rows $1: delivery bigint, at bigint, duration_ms bigint, status integer, outcome text, detail text,
+         from {each $1: delivery bigint, at bigint, duration_ms bigint, status integer, outcome text, detail text,
            answer text} as r");
     pub(super) static TAKES = both(
         "update rp_health set failing_since = null from {rows $1: client_id text} as r
@@ -68,6 +69,20 @@ pub(crate) struct Attempt {
     pub(crate) answer: Option<String>,
 }
 
+impl Attempted {
+    /// Whether it was taken and nothing was said: then the attempt is part of the delivery's own row.
+    fn is_plain(&self) -> bool {
+        let is_delivered = matches!(self.next, Next::Ended(Terminal::Delivered));
+        is_delivered && self.attempt.answer.is_none() && self.attempt.detail.is_none()
+    }
+}
+
+impl Attempt {
+    fn duration_ms(&self) -> u64 {
+        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// Settles attempts.
 pub(crate) struct Settle {
     pub(crate) attempts: Vec<Attempted>,
@@ -101,7 +116,7 @@ impl Operation for Settle {
         let lines: BTreeSet<&Line> = ended.iter().map(|it| &it.line).collect();
         let released = self.release(tx, &lines).await?;
         receipts::settle(tx, &ended, self.now).await?;
-        self.log(tx).await?;
+        self.log(tx, &ended).await?;
         let disabled = self.judge_rps(tx).await?;
         Ok(Settled { released, disabled })
     }
@@ -121,6 +136,9 @@ impl Settle {
             state: i64,
             failures: u32,
             reason: Option<&'a str>,
+            attempt_at: Option<Millis>,
+            attempt_ms: Option<u64>,
+            attempt_status: Option<u16>,
         }
         let ended: BTreeMap<i64, (&Attempted, Terminal)> = self
             .attempts
@@ -133,12 +151,18 @@ impl Settle {
         if ended.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = json(ended.values().map(|(it, how)| Row {
-            id: it.id,
-            fence: it.fence,
-            state: how.code(),
-            failures: it.failures,
-            reason: it.attempt.detail.as_deref().filter(|_| *how != Terminal::Delivered),
+        let rows = json(ended.values().map(|(it, how)| {
+            let plain = Some(&it.attempt).filter(|_| it.is_plain());
+            Row {
+                id: it.id,
+                fence: it.fence,
+                state: how.code(),
+                failures: it.failures,
+                reason: it.attempt.detail.as_deref().filter(|_| *how != Terminal::Delivered),
+                attempt_at: plain.map(|it| it.at),
+                attempt_ms: plain.map(Attempt::duration_ms),
+                attempt_status: plain.and_then(|it| it.status),
+            }
         }));
         let settled = tx.query(&END, &[(&rows).into(), self.now.into()], |row| row.int(0)).await?;
         Ok(settled.iter().filter_map(|id| ended.get(id)).map(|(it, _)| *it).collect())
@@ -185,7 +209,8 @@ impl Settle {
         Ok(lines.iter().map(|line| line.client_id.clone()).collect())
     }
 
-    async fn log(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    /// Logs the attempts that their deliveries' rows do not have: what failed, what was answered, what came too late.
+    async fn log(&self, tx: &mut Tx<'_>, ended: &[&Attempted]) -> Result<(), StoreError> {
         #[derive(Serialize)]
         struct Row<'a> {
             delivery: i64,
@@ -196,16 +221,25 @@ impl Settle {
             detail: Option<&'a str>,
             answer: Option<&'a str>,
         }
-        let rows = json(self.attempts.iter().map(|it| Row {
-            delivery: it.id,
-            at: it.attempt.at,
-            duration_ms: u64::try_from(it.attempt.duration.as_millis()).unwrap_or(u64::MAX),
-            status: it.attempt.status,
-            outcome: it.attempt.outcome,
-            detail: it.attempt.detail.as_deref(),
-            answer: it.attempt.answer.as_deref(),
-        }));
-        tx.execute(&LOG, &[(&rows).into()]).await.map(drop)
+        let kept: BTreeSet<i64> = ended.iter().filter(|it| it.is_plain()).map(|it| it.id).collect();
+        let rows: Vec<_> = self
+            .attempts
+            .iter()
+            .filter(|it| !kept.contains(&it.id))
+            .map(|it| Row {
+                delivery: it.id,
+                at: it.attempt.at,
+                duration_ms: it.attempt.duration_ms(),
+                status: it.attempt.status,
+                outcome: it.attempt.outcome,
+                detail: it.attempt.detail.as_deref(),
+                answer: it.attempt.answer.as_deref(),
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        tx.execute(&LOG, &[(&json(rows)).into()]).await.map(drop)
     }
 
     /// Keeps how the relying parties do, and disables who is gone or has failed for too long.

@@ -8,6 +8,7 @@ use crate::store::claim::{Claim, LEASE, ReleaseAll, Room};
 use crate::store::record::Line;
 use crate::store::rows::Delivery;
 use crate::store::settle::{Attempt, Attempted, Settle, Settled};
+use serde_json::json;
 
 async fn claim(house: &House, owner: &str, most: u32) -> Vec<Delivery> {
     let now = house.clock.now();
@@ -147,5 +148,25 @@ async fn what_is_handed_over_is_believed_only_when_it_is_committed() {
             32,
             "what was never seen takes no room"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_a_sender_had_claimed_is_acknowledged_once_its_receiver_asks() {
+    for house in with_deliveries(2).await {
+        let claimed = claim(&house, "one", 1).await;
+        let asks = json!({ "config": { "format": "poll", "webhook": null } });
+        let changed = house.ask("PATCH /rps/aaaa", Some(asks)).await;
+        assert_eq!(changed.status, http::StatusCode::OK, "{}", changed.body);
+        let token = house.token_of("aaaa").await;
+        let poll = async |body| house.receiver_asks(&token, "POST /ssf/poll", Some(body)).await.json();
+        let given = poll(json!({ "returnImmediately": true })).await;
+        let named: Vec<&String> = given["sets"].as_object().expect("sets").keys().collect();
+        assert_eq!(named.len(), 2);
+        assert!(named.contains(&&claimed[0].jti));
+        let rest = poll(json!({ "returnImmediately": true, "ack": named })).await;
+        assert_eq!(rest["sets"], json!({}));
+        settle(&house, &claimed[0], Next::Ended(Terminal::Rejected)).await;
+        assert!(house.shown().await.iter().all(|line| line.contains(" delivered ")), "it came too late");
     }
 }

@@ -146,6 +146,28 @@ async fn a_paused_one_is_held_so_many_and_the_oldest_go_first() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_is_sent_again_keeps_the_attempts_it_was_taken_at() {
+    for house in House::on_each_engine().await {
+        let receiver = Receiver::start().await;
+        house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
+        house.happens("u1", 900, Change::PasswordChange).await;
+        house.deliver().await;
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let shown = house.ask("GET /deliveries/1", None).await.json();
+            let attempts = shown["attempts"].as_array().expect("attempts").clone();
+            assert!(attempts.iter().all(|it| it["outcome"] == "delivered" && it["status"].is_u64()));
+            seen.push(attempts.iter().map(|it| it["at"].clone()).collect::<Vec<_>>());
+            house.clock.advance(Duration::from_secs(20));
+            assert_eq!(house.ask("POST /deliveries/1/retry", None).await.json()["deliveries"], 1);
+            house.deliver().await;
+        }
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(seen[0][0], seen[1][0], "in their order");
+    }
+}
+
+#[tokio::test]
 async fn what_has_ended_is_kept_so_long_and_a_receipt_for_good() {
     for test in engines(TABLES).await {
         let kept =

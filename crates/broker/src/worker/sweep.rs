@@ -8,8 +8,8 @@ use crate::settings::days;
 use crate::store::erasure::{Erase, FindConfirmed};
 use crate::store::list::ReadBacklog;
 use crate::store::retention::{
-    CHUNK, CountPending, DropChunk, EndPending, FindPending, FindStrangers, OLD_ATTEMPTS, OLD_DELIVERIES,
-    OLD_LOGINS, Which,
+    CHUNK, CountPending, DropChunk, EndPending, FindPending, FindStrangers, ForgetAttempts, OLD_ATTEMPTS,
+    OLD_DELIVERIES, OLD_LOGINS, Which,
 };
 use crate::{ClientId, RelyingParty, Status};
 use account::Millis;
@@ -140,7 +140,18 @@ async fn drop_old(inner: &Inner) -> Result<bool, StoreError> {
         let dropped = inner.store.run(DropChunk { sql, before: now.minus(days(kept)) }).await?;
         more |= dropped >= CHUNK.unsigned_abs();
     }
+    if settings.attempts_days < settings.deliveries_days {
+        more |= forget_attempts(inner, now.minus(days(settings.attempts_days))).await?;
+    }
     Ok(more | erase_deleted(inner, now.minus(days(settings.deleted_accounts_days))).await?)
+}
+
+/// Forgets the attempts that are part of their deliveries' rows, which are kept longer; whether there may be more.
+async fn forget_attempts(inner: &Inner, before: Millis) -> Result<bool, StoreError> {
+    let from = *inner.attempts_forgotten.lock();
+    let Some(reached) = inner.store.run(ForgetAttempts { from, before }).await? else { return Ok(false) };
+    *inner.attempts_forgotten.lock() = reached;
+    Ok(true)
 }
 
 /// Forgets who was deleted, once everybody has confirmed it; whether there may be more.
