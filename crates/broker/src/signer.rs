@@ -12,12 +12,10 @@ use jose::{Algorithm, JwkSet, SigningKey, SigningKeyError};
 use keys::{Cipher, Purpose, RootKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Store, StoreError};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 
 /// A published key is known to every receiver after this: they may hold the set for five minutes, and a node may learn
@@ -90,8 +88,6 @@ struct Inner {
     cipher: Cipher,
     from_files: Vec<Arc<SigningKey>>,
     ring: ArcSwap<Ring>,
-    /// For signatures that take long: one at a time for each core.
-    turns: Semaphore,
 }
 
 /// All keys at one moment.
@@ -142,9 +138,8 @@ impl Signer {
         let from_files: Vec<_> = from_files.into_iter().flatten().map(Arc::new).collect();
         let ring = Ring::of(&from_files, &[]);
         let cipher = root.cipher(Purpose::SigningKeys);
-        let turns = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         let ring = ArcSwap::from_pointee(ring);
-        Ok(Self(Arc::new(Inner { store, cipher, from_files, ring, turns })))
+        Ok(Self(Arc::new(Inner { store, cipher, from_files, ring })))
     }
 
     /// Signs claims as a compact JWS with the current key of that algorithm.
@@ -156,12 +151,6 @@ impl Signer {
     ) -> Result<String, CannotSign> {
         let ring = self.0.ring.load();
         ring.current.get(&algorithm).ok_or(CannotSign::NoKey(algorithm))?.sign(token_type, claims)
-    }
-
-    /// Waits for the turn to make a signature that takes long, off the runtime's threads.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.0.turns.acquire().await.ok()
     }
 
     /// The published keys: a JWK set's JSON (RFC 7517 section 5).

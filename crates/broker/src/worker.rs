@@ -6,6 +6,7 @@
 
 mod send;
 mod settle;
+mod signing;
 mod sweep;
 
 use crate::capability::Inner;
@@ -48,18 +49,23 @@ enum Look {
 pub(crate) struct Dispatcher {
     inner: Arc<Inner>,
     under_way: JoinSet<()>,
+    signing: Arc<signing::Queue>,
     outcomes: UnboundedSender<Outcome>,
 }
 
 /// Runs the worker until the soft stop.
 pub(crate) async fn run(inner: Arc<Inner>, stop: CancellationToken) {
     let (outcomes, settled) = tokio::sync::mpsc::unbounded_channel();
-    let dispatcher = Dispatcher { inner: Arc::clone(&inner), under_way: JoinSet::new(), outcomes };
+    let dispatcher = Dispatcher::new(Arc::clone(&inner), outcomes);
     // The settler ends when the last outcome is settled: when nobody is left to send it one.
     tokio::join!(dispatcher.run(stop), settle::run(inner, settled));
 }
 
 impl Dispatcher {
+    fn new(inner: Arc<Inner>, outcomes: UnboundedSender<Outcome>) -> Self {
+        Self { inner, under_way: JoinSet::new(), signing: Arc::new(signing::Queue::new()), outcomes }
+    }
+
     async fn run(mut self, stop: CancellationToken) {
         let inner = Arc::clone(&self.inner);
         let signals = inner.store.signals();
@@ -186,6 +192,12 @@ impl Dispatcher {
 
     fn send(&mut self, held: Held) {
         let (inner, outcomes) = (Arc::clone(&self.inner), self.outcomes.clone());
+        if signing::takes_long(&held.lane.rp) {
+            if self.signing.join(held) {
+                self.under_way.spawn(signing::run(inner, Arc::clone(&self.signing), outcomes));
+            }
+            return;
+        }
         self.under_way.spawn(async move {
             let outcome = send::attempt(&inner, held).await;
             // The settler outlives every sender.
@@ -210,7 +222,7 @@ pub(crate) async fn run_to_quiescence(inner: &Arc<Inner>) {
     inner.handover.set_open(true);
     loop {
         let (outcomes, settled) = tokio::sync::mpsc::unbounded_channel();
-        let mut dispatcher = Dispatcher { inner: Arc::clone(inner), under_way: JoinSet::new(), outcomes };
+        let mut dispatcher = Dispatcher::new(Arc::clone(inner), outcomes);
         dispatcher.try_turn(Look::Everywhere).await.expect("the store answers");
         let began = dispatcher.under_way.len();
         while dispatcher.under_way.join_next().await.is_some() {}

@@ -1,7 +1,6 @@
 //! One attempt: sign, send, judge.
 
 use super::Outcome;
-use crate::SigningAlgorithm;
 use crate::access_tokens::NoToken;
 use crate::capability::Inner;
 use crate::delivery::after;
@@ -18,13 +17,20 @@ use account::Millis;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use outbound::{Answer, OutboundError};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Sends a delivery once and says what came of it.
-pub(super) async fn attempt(inner: &Arc<Inner>, held: Held) -> Outcome {
+pub(super) async fn attempt(inner: &Inner, held: Held) -> Outcome {
+    let made = made(inner, &held);
+    attempt_with(inner, held, made).await
+}
+
+/// The request of one attempt, or why there is none.
+pub(super) type Made = Result<Outgoing, String>;
+
+/// Sends what was made of a delivery and says what came of it.
+pub(super) async fn attempt_with(inner: &Inner, held: Held, made: Made) -> Outcome {
     let Held { lane, delivery, permit } = held;
-    let made = made(inner, &lane, &delivery).await;
     let at = inner.now();
     let began = Instant::now();
     let answer = match made {
@@ -80,21 +86,9 @@ impl Failure {
     }
 }
 
-/// The request of one attempt, or why there is none.
-///
-/// An RSA signature takes longer than all else of a delivery together. On the runtime's own threads everybody else, the
-/// store's connections and whoever asks this process for something, would wait for every one that is due; so they are
-/// made beside them, one at a time for each core.
-async fn made(inner: &Arc<Inner>, lane: &Arc<Lane>, delivery: &Delivery) -> Result<Outgoing, String> {
-    let config = &lane.rp.config;
-    let said = |error: CannotMake| error.to_string();
-    if config.algorithm != SigningAlgorithm::Rs256 || !config.format.is_token() {
-        return outgoing(&lane.rp, delivery, &inner.signer, &inner.issuers, inner.now()).map_err(said);
-    }
-    let _turn = inner.signer.turn().await;
-    let (inner, lane, delivery) = (Arc::clone(inner), Arc::clone(lane), delivery.clone());
-    let make = move || outgoing(&lane.rp, &delivery, &inner.signer, &inner.issuers, inner.now());
-    tokio::task::spawn_blocking(make).await.map_err(|error| error.to_string())?.map_err(said)
+pub(super) fn made(inner: &Inner, held: &Held) -> Made {
+    let made = outgoing(&held.lane.rp, &held.delivery, &inner.signer, &inner.issuers, inner.now());
+    made.map_err(|error: CannotMake| error.to_string())
 }
 
 async fn exchange(inner: &Inner, lane: &Lane, made: Outgoing, now: Millis) -> Result<Answer, Failure> {
