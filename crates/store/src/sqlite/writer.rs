@@ -20,6 +20,9 @@ const LONGEST_GROUP: Duration = Duration::from_millis(8);
 /// After this long without a job there is time for the log.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// A full disk, an I/O error or an interrupt can make SQLite roll the whole transaction back by itself.
+const DROPPED: &str = "SQLite rolled the group back";
+
 pub(super) struct Writer {
     /// Closed first when dropped.
     queue: Option<mpsc::Sender<Box<dyn Queued>>>,
@@ -139,13 +142,15 @@ fn write_group(
     if let Err(error) = connection.execute_batch("begin immediate") {
         return first.answer(Err(not_begun(&error)));
     }
-    let mut group = Vec::new();
+    let (mut group, mut is_begun) = (Vec::new(), false);
     let mut next = Some(first);
     while let Some(mut job) = next {
-        let kept = run_in_savepoint(connection, &mut *job);
+        let kept =
+            if is_begun { run_in_savepoint(connection, &mut *job) } else { run_first(connection, &mut *job) };
         group.push(job);
-        if let Err(reason) = kept {
-            return rerun_one_by_one(connection, group, &reason);
+        match kept {
+            Ok(kept) => is_begun |= kept,
+            Err(reason) => return rerun_one_by_one(connection, group, &reason),
         }
         let room = group.len() < LARGEST_GROUP && began.elapsed() < LONGEST_GROUP;
         next = if room { jobs.try_recv().ok() } else { None };
@@ -160,18 +165,32 @@ fn write_group(
     }
 }
 
-/// Runs one member. A failed one is undone alone; `Err` says that SQLite has dropped the whole group with it.
-fn run_in_savepoint(connection: &mut Connection, job: &mut dyn Queued) -> Result<(), String> {
+/// Runs a member before which nothing is kept; whether it is. It needs no savepoint: what there is to undo is all there
+/// is. (Under a savepoint each page is copied before it is changed.)
+fn run_first(connection: &mut Connection, job: &mut dyn Queued) -> Result<bool, String> {
+    if job.run(connection) {
+        return Ok(true);
+    }
+    if connection.is_autocommit() {
+        return Err(DROPPED.into());
+    }
+    roll_back(connection);
+    connection.execute_batch("begin immediate").map(|()| false).map_err(|error| error.to_string())
+}
+
+/// Runs one member; whether it is kept. A failed one is undone alone; `Err` says that SQLite has dropped the whole group
+/// with it.
+fn run_in_savepoint(connection: &mut Connection, job: &mut dyn Queued) -> Result<bool, String> {
     execute(connection, "savepoint member").map_err(|error| error.to_string())?;
-    let step = if job.run(connection) {
+    let kept = job.run(connection);
+    let step = if kept {
         execute(connection, "release member")
     } else if connection.is_autocommit() {
-        // A full disk, an I/O error or an interrupt can make SQLite roll the whole transaction back by itself.
-        return Err("SQLite rolled the group back".into());
+        return Err(DROPPED.into());
     } else {
         execute(connection, "rollback to member").and_then(|()| execute(connection, "release member"))
     };
-    step.map_err(|error| {
+    step.map(|()| kept).map_err(|error| {
         roll_back(connection);
         error.to_string()
     })
