@@ -202,7 +202,7 @@ impl IdpConfig {
     pub(crate) fn manners(&self, max_answer: usize) -> Result<Manners, ConfigError> {
         let deadline = self.request_timeout;
         let connect_timeout = deadline.min(Manners::default().connect_timeout);
-        Ok(Manners { connect_timeout, deadline, max_answer, proxy: self.proxy()? })
+        Ok(Manners { connect_timeout, deadline, max_answer, proxy: self.proxy()?, ..Manners::default() })
     }
 
     fn endpoint(&self, name: &str) -> Result<Option<Url>, ConfigError> {

@@ -18,17 +18,21 @@ pub struct Manners {
     pub deadline: Duration,
     /// The most bytes of an answer's body that are read.
     pub max_answer: usize,
+    /// How long a connection is kept for the next request. Whoever must not ask twice keeps it no longer than the other side
+    /// surely does: a request on a connection that is just being closed may have arrived, or not.
+    pub keep_idle: Duration,
     /// A forward proxy for everything. Variables of the environment are not looked at.
     pub proxy: Option<Url>,
 }
 
 impl Default for Manners {
-    /// 3 s to connect, 10 s in all, 64 KiB, no proxy.
+    /// 3 s to connect, 10 s in all, 64 KiB, connections kept for a minute, no proxy.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(3),
             deadline: Duration::from_secs(10),
             max_answer: 64 * 1024,
+            keep_idle: Duration::from_mins(1),
             proxy: None,
         }
     }
@@ -206,7 +210,7 @@ fn builder(manners: &Manners) -> Result<reqwest::ClientBuilder, CannotBuild> {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(manners.connect_timeout)
         .timeout(manners.deadline)
-        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_idle_timeout(manners.keep_idle)
         .pool_max_idle_per_host(32)
         .tcp_nodelay(true);
     Ok(match &manners.proxy {
@@ -228,7 +232,7 @@ pub(crate) fn cannot_build(error: &reqwest::Error) -> CannotBuild {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StatusCode;
+    use crate::{Stage, StatusCode};
     use wiremock::matchers::{any, body_json, header_regex, method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -311,7 +315,8 @@ mod tests {
         let secret = url.join("/path?secret=s3cret").expect("a URL");
         let hasty = client(&Manners { deadline: Duration::from_millis(50), ..Manners::default() });
         let error = hasty.get(&secret).send().await.expect_err("no answer");
-        assert!(matches!(error, OutboundError::Timeout { .. }), "{error}");
+        assert!(matches!(error, OutboundError::Timeout { stage: Stage::Asking, .. }), "{error}");
+        assert!(!error.never_arrived());
         assert!(!format!("{error} {error:?}").contains("s3cret"));
 
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -321,6 +326,17 @@ mod tests {
         let error = hasty.get(&nobody).send().await.expect_err("nobody there");
         assert!(matches!(error, OutboundError::Connect { .. }), "{error}");
         assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn what_never_arrived_can_be_told_from_what_may_have() {
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url: Url = format!("https://{}/", mute.local_addr().expect("bound")).parse().expect("a URL");
+        let connect_timeout = Duration::from_millis(50);
+        let hasty = client(&Manners { connect_timeout, ..Manners::default() });
+        let error = hasty.get(&url).send().await.expect_err("no agreement on TLS in time");
+        assert!(matches!(error, OutboundError::Timeout { stage: Stage::Connecting, .. }), "{error}");
+        assert!(error.never_arrived());
     }
 
     #[tokio::test]

@@ -13,6 +13,15 @@ pub struct CannotBuild {
     pub(crate) detail: String,
 }
 
+/// How far a request had come when its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There was no connection yet: nothing of it can have arrived.
+    Connecting,
+    /// It may have arrived.
+    Asking,
+}
+
 /// A request that brought no usable answer. `to` is the other side's scheme, host and port, never more of the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutboundError {
@@ -21,6 +30,8 @@ pub enum OutboundError {
     Timeout {
         /// The other side.
         to: String,
+        /// How far it had come.
+        stage: Stage,
     },
     /// No connection: no such name, nobody listening, no agreement on TLS.
     #[error("no connection to {to}: {detail}")]
@@ -97,13 +108,26 @@ impl OutboundError {
         }
     }
 
+    /// Whether nothing of the request can have arrived at the other side, so that it can be made again without being made
+    /// twice.
+    pub const fn never_arrived(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Refused { .. } | Self::Unsendable { .. } => true,
+            Self::Timeout { stage, .. } => matches!(stage, Stage::Connecting),
+            Self::Broken { .. } | Self::TooLarge { .. } | Self::Status { .. } | Self::Unreadable { .. } => {
+                false
+            }
+        }
+    }
+
     pub(crate) fn from_reqwest(to: String, error: reqwest::Error) -> Self {
         let error = error.without_url();
         let detail = with_causes(&error);
         if is_refused(&error) {
             Self::Refused { to }
         } else if error.is_timeout() {
-            Self::Timeout { to }
+            let stage = if error.is_connect() { Stage::Connecting } else { Stage::Asking };
+            Self::Timeout { to, stage }
         } else if error.is_connect() {
             Self::Connect { to, detail }
         } else if error.is_builder() {

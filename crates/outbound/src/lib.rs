@@ -21,7 +21,7 @@ mod token_bucket;
 pub use answer::Answer;
 pub use breaker::{Admission, Breaker, BreakerRules, Spread};
 pub use client::{Client, Manners, Request};
-pub use error::{CannotBuild, OutboundError};
+pub use error::{CannotBuild, OutboundError, Stage};
 pub use http::{HeaderMap, StatusCode, header};
 pub use papers::Papers;
 pub use reach::Reach;
