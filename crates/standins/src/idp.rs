@@ -2,8 +2,12 @@ mod accounts;
 mod http;
 mod introspect;
 mod keys;
+mod logins;
 
 pub use introspect::Canned;
+pub use logins::{
+    Authorization, ClientProof, Endpoint, Fault, How, LoginClient, LoginTokens, Logins, Odd, Rotation, When,
+};
 
 use crate::Now;
 use crate::running::Running;
@@ -23,7 +27,7 @@ const TOKEN_SECONDS: i64 = 6 * 60 * 60;
 
 /// An identity provider of the shape of Mozilla accounts: `GET /v1/jwks`, `POST /v1/verify`, `POST /v1/introspect`, and
 /// behind its back the doings of its users. To clients that it knows it also introspects as the standard has it
-/// (RFC 7662): `POST /oauth2/introspect`.
+/// (RFC 7662): `POST /oauth2/introspect`. People log in to clients by it: see [`StandInIdp::logins`].
 ///
 /// Its access tokens are JWTs (RFC 9068: `typ` is `at+jwt`) signed with RS256, or opaque ones that only `/v1/verify`
 /// can tell. It forgets the tokens of an account whose password changes, as the real one does; whoever verifies JWTs
@@ -114,7 +118,9 @@ impl StandInIdp {
     /// Starts it with one signing key and no accounts. Making the key takes a moment.
     pub async fn start(now: Now) -> io::Result<Self> {
         let desk = Arc::new(Desk::new(Keyring::new(), Accounts::default(), Arc::clone(&now)));
-        Ok(Self { running: Running::start(http::router(Arc::clone(&desk))).await?, desk, now })
+        let running = Running::start(http::router(Arc::clone(&desk))).await?;
+        desk.issuer.set(running.url()).expect("it is set once, here");
+        Ok(Self { running, desk, now })
     }
 
     /// Its URL, with no slash at the end; also its issuer.
@@ -197,16 +203,19 @@ impl StandInIdp {
 
     /// The user changes the password; returns when, in milliseconds: the new generation. Keys stay as they are.
     pub fn change_password(&self, subject: &str) -> Option<i64> {
+        self.desk.logins.end_all(subject);
         self.desk.accounts.change_password(subject, self.now())
     }
 
     /// The user, having forgotten it, resets the password; returns when. The keys are new ones.
     pub fn reset_password(&self, subject: &str) -> Option<i64> {
+        self.desk.logins.end_all(subject);
         self.desk.accounts.reset_password(subject, self.now())
     }
 
     /// The account is deleted.
     pub fn delete(&self, subject: &str) {
+        self.desk.logins.end_all(subject);
         self.desk.accounts.delete(subject);
     }
 

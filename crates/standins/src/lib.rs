@@ -1,6 +1,7 @@
 //! Small honest stand-ins for the outside world, on real sockets: what Highwater's demo, tests and benches stand between.
 //!
-//! * [`StandInIdp`] is an identity provider: accounts, sign-ins, keys that rotate, outages, signed account events.
+//! * [`StandInIdp`] is an identity provider: accounts, sign-ins, keys that rotate, outages, signed account events, logins
+//!   whose refresh tokens rotate, and all that can go wrong with them.
 //! * [`StandInNode`] is a service node that accepts Hawk-signed requests as a sync storage server does.
 //! * [`StandInRp`] is a relying party that is told by Security Event Tokens, and believes the good ones.
 //! * [`StandInApi`] is an API that asks the token check about each request before it serves it.
@@ -13,6 +14,7 @@
 
 mod api;
 mod device;
+mod fetch;
 mod hawk;
 mod idp;
 mod node;
@@ -25,6 +27,9 @@ pub use api::StandInApi;
 pub use device::{Device, TokenAnswer};
 pub use hawk::{HawkHeader, HawkRequest, InvalidHawk};
 pub use idp::{AccessClaims, Canned, Health, SYNC_SCOPE, SecurityEvent, SignIn, StandInIdp};
+pub use idp::{
+    Authorization, ClientProof, Endpoint, Fault, How, LoginClient, LoginTokens, Logins, Odd, Rotation, When,
+};
 pub use node::{Refusal, StandInNode};
 pub use queue::StandInQueue;
 pub use rp::{StandInRp, TellWay, Told};

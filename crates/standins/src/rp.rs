@@ -1,4 +1,3 @@
-mod fetch;
 mod trust;
 
 use crate::Now;

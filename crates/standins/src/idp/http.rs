@@ -2,6 +2,7 @@ use super::Health;
 use super::accounts::Accounts;
 use super::introspect::{Desk as IntrospectionDesk, by_form, by_json};
 use super::keys::Keyring;
+use super::logins::{self, LoginDesk};
 use crate::Now;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -11,8 +12,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
 /// What the routes share with the hand that moves them.
@@ -23,6 +24,8 @@ pub(super) struct Desk {
     pub(super) jwks_requests: AtomicU64,
     pub(super) verify_requests: AtomicU64,
     pub(super) introspection: IntrospectionDesk,
+    pub(super) logins: LoginDesk,
+    pub(super) issuer: OnceLock<String>,
     pub(super) now: Now,
 }
 
@@ -30,8 +33,9 @@ impl Desk {
     pub(super) fn new(keys: Keyring, accounts: Accounts, now: Now) -> Self {
         let health = watch::Sender::new(Health::Up);
         let (jwks_requests, verify_requests) = (AtomicU64::new(0), AtomicU64::new(0));
-        let introspection = IntrospectionDesk::default();
-        Self { keys, accounts, health, jwks_requests, verify_requests, introspection, now }
+        let (introspection, logins) = (IntrospectionDesk::default(), LoginDesk::default());
+        let issuer = OnceLock::new();
+        Self { keys, accounts, health, jwks_requests, verify_requests, introspection, logins, issuer, now }
     }
 }
 
@@ -41,6 +45,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/verify", post(verify))
         .route("/v1/introspect", post(by_json))
         .route("/oauth2/introspect", post(by_form))
+        .merge(logins::router(&desk))
         .layer(from_fn_with_state(Arc::clone(&desk), feel))
         .with_state(desk)
 }

@@ -2,13 +2,12 @@
 
 use super::accounts::Grant;
 use super::http::{self, error};
+use super::logins::by_header;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -174,16 +173,6 @@ fn told(grant: &Grant) -> Value {
 fn digest(token: &str) -> String {
     let bytes = hex::decode(token).unwrap_or_else(|_| token.as_bytes().to_vec());
     hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes))
-}
-
-/// RFC 6749 section 2.3.1: id and secret, each form-encoded, joined by a colon, in base64.
-fn by_header(headers: &HeaderMap) -> Option<(String, String)> {
-    let encoded = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
-    let joined = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
-    let (id, secret) = joined.split_once(':')?;
-    let decoded =
-        |text: &str| form_urlencoded::parse(text.as_bytes()).next().map(|(text, _)| text.into_owned());
-    Some((decoded(id)?, decoded(secret)?))
 }
 
 fn in_form(form: &HashMap<String, String>) -> Option<(String, String)> {

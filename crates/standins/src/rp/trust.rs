@@ -1,7 +1,7 @@
 //! Whom a relying party believes, and what.
 
-use super::fetch;
 use crate::Now;
+use crate::fetch;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
