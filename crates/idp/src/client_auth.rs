@@ -1,7 +1,7 @@
 //! Proving to an identity provider who asks.
 
-use crate::{ClientAuthMethod, ConfigError, IdpConfig};
-use account::Millis;
+use crate::{ClientAuthMethod, ConfigError, IdpConfig, LoginConfig, Secret};
+use account::{IdpId, Millis};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jose::SigningKey;
@@ -25,10 +25,23 @@ pub(crate) enum ClientAuth {
         client_secret: Zeroizing<String>,
     },
     Assertion(Assertion),
-    /// The certificate proves it; the form says whom (RFC 8705 section 2).
-    Tls {
+    /// The certificate proves it (RFC 8705 section 2), or nothing does; the form says whom.
+    Named {
         client_id: String,
     },
+}
+
+/// How we prove who asks, as configured in one section.
+pub(crate) struct Credentials<'a> {
+    idp: &'a IdpId,
+    section: &'static str,
+    method: ClientAuthMethod,
+    client_id: &'a str,
+    client_secret: Option<&'a Secret>,
+    client_key: Option<&'a Path>,
+    assertion_audience: &'a str,
+    client_certificate: Option<&'a Path>,
+    certificate_authorities: Option<&'a Path>,
 }
 
 /// What is signed to prove who asks (RFC 7523 section 3).
@@ -38,13 +51,77 @@ pub(crate) struct Assertion {
     key: SigningKey,
 }
 
+impl<'a> Credentials<'a> {
+    /// Those for looking into tokens.
+    pub(crate) fn for_introspection(config: &'a IdpConfig) -> Self {
+        let own = &config.introspection;
+        Self {
+            idp: &config.id,
+            section: "introspection",
+            method: own.client_auth,
+            client_id: own.client_id.as_deref().unwrap_or_default(),
+            client_secret: own.client_secret.as_ref(),
+            client_key: own.client_key.as_deref(),
+            assertion_audience: own.assertion_audience.as_deref().unwrap_or(&config.issuers[0]),
+            client_certificate: own.client_certificate.as_deref(),
+            certificate_authorities: own.certificate_authorities.as_deref(),
+        }
+    }
+
+    /// Those for logins.
+    pub(crate) fn for_logins(config: &'a IdpConfig, own: &'a LoginConfig) -> Self {
+        Self {
+            idp: &config.id,
+            section: "login",
+            method: own.method(),
+            client_id: &own.client_id,
+            client_secret: own.client_secret.as_ref(),
+            client_key: own.client_key.as_deref(),
+            assertion_audience: own.assertion_audience.as_deref().unwrap_or(&config.issuers[0]),
+            client_certificate: own.client_certificate.as_deref(),
+            certificate_authorities: own.certificate_authorities.as_deref(),
+        }
+    }
+
+    /// The certificates of the connection. Reads their files.
+    pub(crate) fn papers(&self) -> Result<Papers, ConfigError> {
+        let mut papers = Papers::default();
+        if let Some(path) = self.certificate_authorities {
+            let field = "certificate_authorities";
+            let pem = self.read(field, path)?;
+            papers = papers.believing(&pem).map_err(|error| self.wrong(field, path, &error))?;
+        }
+        if let Some(path) = self.client_certificate {
+            let field = "client_certificate";
+            let pem = self.read(field, path)?;
+            papers = papers.showing(&pem).map_err(|error| self.wrong(field, path, &error))?;
+        }
+        Ok(papers)
+    }
+
+    fn signing_key(&self) -> Result<SigningKey, ConfigError> {
+        const FIELD: &str = "client_key";
+        let path = self.client_key.unwrap_or(Path::new(""));
+        let json = self.read(FIELD, path)?;
+        SigningKey::from_private_jwk(json.as_bytes()).map_err(|error| self.wrong(FIELD, path, &error))
+    }
+
+    fn read(&self, field: &'static str, path: &Path) -> Result<Zeroizing<String>, ConfigError> {
+        std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| self.wrong(field, path, &error))
+    }
+
+    fn wrong(&self, field: &'static str, path: &Path, error: &dyn fmt::Display) -> ConfigError {
+        let what = format!("{}: {error}", path.display());
+        ConfigError::Section { idp: self.idp.clone(), section: self.section, field, what }
+    }
+}
+
 impl ClientAuth {
     /// As configured. Reads the file of the private key.
-    pub(crate) fn new(config: &IdpConfig) -> Result<Self, ConfigError> {
-        let own = &config.introspection;
-        let client_id = own.client_id.clone().unwrap_or_default();
-        let secret = own.client_secret.as_ref().map_or("", |secret| secret.reveal());
-        Ok(match own.client_auth {
+    pub(crate) fn new(own: &Credentials<'_>) -> Result<Self, ConfigError> {
+        let client_id = own.client_id.to_owned();
+        let secret = own.client_secret.map_or("", Secret::reveal);
+        Ok(match own.method {
             ClientAuthMethod::None => Self::None,
             ClientAuthMethod::Basic => Self::Basic(basic(&client_id, secret)),
             ClientAuthMethod::Post => {
@@ -52,11 +129,19 @@ impl ClientAuth {
             }
             ClientAuthMethod::PrivateKeyJwt => Self::Assertion(Assertion {
                 client_id,
-                audience: own.assertion_audience.clone().unwrap_or_else(|| config.issuers[0].clone()),
-                key: signing_key(config)?,
+                audience: own.assertion_audience.to_owned(),
+                key: own.signing_key()?,
             }),
-            ClientAuthMethod::Tls => Self::Tls { client_id },
+            ClientAuthMethod::Tls => Self::Named { client_id },
         })
+    }
+
+    /// As configured; whoever proves nothing at least says who it is, as a public client does.
+    pub(crate) fn of_login(own: &Credentials<'_>) -> Result<Self, ConfigError> {
+        match Self::new(own)? {
+            Self::None => Ok(Self::Named { client_id: own.client_id.to_owned() }),
+            proof => Ok(proof),
+        }
     }
 
     /// A form with its proof.
@@ -79,7 +164,7 @@ impl ClientAuth {
                 ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
                 ("client_assertion", &assertion.signed(now)),
             ]),
-            Self::Tls { client_id } => proven(&[("client_id", client_id)]),
+            Self::Named { client_id } => proven(&[("client_id", client_id)]),
         }
     }
 }
@@ -105,23 +190,6 @@ impl Assertion {
     }
 }
 
-/// The certificates of the connection, as configured. Reads their files.
-pub(crate) fn papers(config: &IdpConfig) -> Result<Papers, ConfigError> {
-    let own = &config.introspection;
-    let mut papers = Papers::default();
-    if let Some(path) = &own.certificate_authorities {
-        let field = "certificate_authorities";
-        let pem = read(config, field, path)?;
-        papers = papers.believing(&pem).map_err(|error| wrong(config, field, path, &error))?;
-    }
-    if let Some(path) = &own.client_certificate {
-        let field = "client_certificate";
-        let pem = read(config, field, path)?;
-        papers = papers.showing(&pem).map_err(|error| wrong(config, field, path, &error))?;
-    }
-    Ok(papers)
-}
-
 /// Id and secret are encoded before they are joined, so that a colon in one does not end it (RFC 6749 section 2.3.1).
 fn basic(client_id: &str, secret: &str) -> HeaderValue {
     let encoded =
@@ -133,22 +201,6 @@ fn basic(client_id: &str, secret: &str) -> HeaderValue {
     value
 }
 
-fn signing_key(config: &IdpConfig) -> Result<SigningKey, ConfigError> {
-    const FIELD: &str = "client_key";
-    let path = config.introspection.client_key.as_deref().unwrap_or(Path::new(""));
-    let json = read(config, FIELD, path)?;
-    SigningKey::from_private_jwk(json.as_bytes()).map_err(|error| wrong(config, FIELD, path, &error))
-}
-
-fn read(config: &IdpConfig, field: &'static str, path: &Path) -> Result<Zeroizing<String>, ConfigError> {
-    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| wrong(config, field, path, &error))
-}
-
-fn wrong(config: &IdpConfig, field: &'static str, path: &Path, error: &dyn fmt::Display) -> ConfigError {
-    let what = format!("{}: {error}", path.display());
-    ConfigError::Introspection { idp: config.id.clone(), field, what }
-}
-
 impl fmt::Debug for ClientAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -156,7 +208,7 @@ impl fmt::Debug for ClientAuth {
             Self::Basic(_) => "Basic",
             Self::Post { .. } => "Post",
             Self::Assertion(_) => "Assertion",
-            Self::Tls { .. } => "Tls",
+            Self::Named { .. } => "Named",
         })
     }
 }

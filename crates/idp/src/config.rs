@@ -1,6 +1,8 @@
 mod introspection;
+mod login;
 
 pub use introspection::{ClientAuthMethod, IntrospectionConfig, Protocol};
+pub use login::LoginConfig;
 
 use account::IdpId;
 use jose::Jwk;
@@ -61,6 +63,9 @@ pub struct IdpConfig {
     /// How it looks into tokens for us.
     #[serde(default)]
     pub introspection: IntrospectionConfig,
+    /// How people log in by it. Without it, nobody does.
+    #[serde(default)]
+    pub login: Option<LoginConfig>,
 }
 
 /// Which tokens that are no JWT an identity provider is asked about. What is not asked about is refused at once.
@@ -111,11 +116,13 @@ pub enum ConfigError {
         /// Which field.
         field: &'static str,
     },
-    /// Something is wrong with how tokens are introspected.
-    #[error("identity provider {idp}: introspection.{field} {what}")]
-    Introspection {
+    /// Something is wrong with how tokens are introspected, or how people log in.
+    #[error("identity provider {idp}: {section}.{field} {what}")]
+    Section {
         /// Whose configuration.
         idp: IdpId,
+        /// Which section of it.
+        section: &'static str,
         /// Which field.
         field: &'static str,
         /// What is the matter.
@@ -158,12 +165,16 @@ impl IdpConfig {
             set_audience: None,
             proxy_url: None,
             introspection: IntrospectionConfig::default(),
+            login: None,
         }
     }
 
     /// Takes files that are named without a folder, or with a part of the way, to be in `folder` or beneath it.
     pub fn settle_paths(&mut self, folder: &Path) {
         self.introspection.settle_paths(folder);
+        if let Some(login) = &mut self.login {
+            login.settle_paths(folder);
+        }
     }
 
     /// The configured keys.
@@ -194,6 +205,17 @@ impl IdpConfig {
         }
     }
 
+    /// How patient we are where logins are at stake.
+    pub(crate) fn login_manners(&self, login: &LoginConfig) -> Result<Manners, ConfigError> {
+        /// A request must not go out on a connection that the other side is just closing: then nobody knows whether it
+        /// arrived. Servers keep theirs for five seconds and more.
+        const KEEP_IDLE: Duration = Duration::from_secs(2);
+        const MAX_ANSWER: usize = 256 * 1024;
+        let connect_timeout = login.timeout.min(Manners::default().connect_timeout);
+        let (deadline, proxy) = (login.timeout, self.proxy()?);
+        Ok(Manners { connect_timeout, deadline, max_answer: MAX_ANSWER, keep_idle: KEEP_IDLE, proxy })
+    }
+
     fn proxy(&self) -> Result<Option<Url>, ConfigError> {
         self.proxy_url.as_deref().map(|url| self.url("proxy_url", url)).transpose()
     }
@@ -212,7 +234,7 @@ impl IdpConfig {
         self.url("server_url", &format!("{base}{version}/{name}")).map(Some)
     }
 
-    fn url(&self, field: &'static str, text: &str) -> Result<Url, ConfigError> {
+    pub(crate) fn url(&self, field: &'static str, text: &str) -> Result<Url, ConfigError> {
         let plain = |url: &Url| {
             matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
         };
@@ -238,11 +260,15 @@ impl IdpConfig {
             return Err(ConfigError::Zero { idp: idp(), field: "request_timeout_seconds" });
         }
         if let Some(flaw) = self.introspection.flaw() {
-            return Err(ConfigError::flaw(&self.id, flaw));
+            return Err(ConfigError::flaw(&self.id, "introspection", flaw));
+        }
+        if let Some(flaw) = self.login.as_ref().and_then(LoginConfig::flaw) {
+            return Err(ConfigError::flaw(&self.id, "login", flaw));
         }
         let asks = (self.server_url.is_some() || self.introspection_endpoint()?.is_some())
             && self.opaque_tokens != OpaqueTokens::Refuse;
-        if self.configured_keys().is_empty() && self.jwks_endpoint()?.is_none() && !asks {
+        let discovers = self.fetch_keys && self.login.as_ref().is_some_and(|login| login.token_url.is_none());
+        if self.configured_keys().is_empty() && self.jwks_endpoint()?.is_none() && !asks && !discovers {
             return Err(ConfigError::NoKeys { idp: idp() });
         }
         Ok(())

@@ -1,18 +1,17 @@
 //! Keys that are fetched: the last good set, one fetch for all who wait, and not too often.
 
-use crate::KeySet;
-use arc_swap::{ArcSwap, Guard};
+use crate::ask::RETRY_AFTER;
+use crate::flight::{Flights, Pace};
+use crate::{KeySet, SignatureError};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
-use jose::{Jwk, JwkSet, SkippedKey};
+use jose::{Compact, Header, Jwk, JwkSet, SkippedKey, Thumbprint};
 use metrics::Counter;
 use outbound::{Answer, Client, OutboundError, Url};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// Why the keys could not be fetched. The last good set stays in use.
+/// Why the keys, or the endpoints, could not be fetched. What was good last stays in use.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     #[error(transparent)]
@@ -22,13 +21,16 @@ pub(crate) enum FetchError {
     /// An identity provider does not sign with nothing: more likely something is broken there.
     #[error("the key set has no usable key any more; the last good one stays in use")]
     Emptied,
+    /// What the identity provider says of itself is of no use.
+    #[error("what the identity provider says of itself is of no use: {0}")]
+    Metadata(&'static str),
 }
 
 /// The keys of one identity provider, and how to get them.
 #[derive(Debug)]
 pub(crate) struct Keys {
     now: Arc<Current>,
-    source: Option<Source>,
+    source: ArcSwapOption<Source>,
 }
 
 #[derive(Debug)]
@@ -43,39 +45,28 @@ struct Source {
     url: Url,
     pace: Pace,
     idp: Arc<str>,
-    last: Mutex<Option<Flight>>,
+    flights: Flights,
     counters: [Counter; 2],
-}
-
-/// How often keys are fetched.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// The least time between two fetches.
-    pub(crate) floor: Duration,
-    /// The usual time between two fetches; the longest that the other side may tell us to stay away.
-    pub(crate) refresh: Duration,
-}
-
-#[derive(Clone, Debug)]
-struct Flight {
-    started: Instant,
-    outcome: Shared<BoxFuture<'static, Result<(), FetchError>>>,
 }
 
 impl Keys {
     pub(crate) fn configured(configured: Vec<Jwk>) -> Self {
         let set = ArcSwap::from_pointee(KeySet::new(&configured, &[]));
-        Self { now: Arc::new(Current { configured, set }), source: None }
+        Self { now: Arc::new(Current { configured, set }), source: ArcSwapOption::empty() }
     }
 
-    pub(crate) fn fetched_from(mut self, client: Client, url: Url, pace: Pace, idp: &str) -> Self {
+    /// Says where they are fetched from. What is known stays until something else comes from there.
+    pub(crate) fn fetch_from(&self, client: Client, url: Url, pace: Pace, idp: &str) {
+        if self.source.load().as_ref().is_some_and(|source| source.url == url) {
+            return;
+        }
         metrics::describe_counter!("idp.key_fetches", "Fetches of an identity provider's keys");
         let counters = ["fetched", "failed"].map(
             |outcome| metrics::counter!("idp.key_fetches", "idp" => idp.to_owned(), "outcome" => outcome),
         );
-        self.source =
-            Some(Source { client, url, pace, idp: Arc::from(idp), last: Mutex::new(None), counters });
-        self
+        let flights = Flights::default();
+        let source = Source { client, url, pace, idp: Arc::from(idp), flights, counters };
+        self.source.store(Some(Arc::new(source)));
     }
 
     /// The keys as known now. Cheap: no lock, no count.
@@ -85,29 +76,54 @@ impl Keys {
 
     /// Whether there is a place to fetch from.
     pub(crate) fn can_fetch(&self) -> bool {
-        self.source.is_some()
+        self.source.load().is_some()
     }
 
     /// Fetches the keys, unless that was done less than the floor ago: then what came of it counts. Whoever comes
     /// while a fetch is going on waits for that one, and carries it on if those who began it have gone.
     pub(crate) async fn refetch(&self) -> Result<(), FetchError> {
-        match &self.source {
-            Some(source) => source.flight(&self.now).outcome.await,
+        let source = self.source.load_full();
+        match source {
+            Some(source) => source.fetched(&self.now).await,
             None => Ok(()),
         }
+    }
+
+    /// Verifies a signature, by keys fetched anew if the one it names is not known.
+    pub(crate) async fn verify_signature(
+        &self,
+        token: &Compact<'_>,
+        header: &Header,
+    ) -> Result<Thumbprint, SignatureError> {
+        if let Some(known) = self.verify_by_known_key(token, header) {
+            return known;
+        }
+        let fetched = self.refetch().await;
+        if let Some(known) = self.verify_by_known_key(token, header) {
+            return known;
+        }
+        let retry_after =
+            fetched.as_ref().map_or_else(FetchError::retry_after, |()| None).unwrap_or(RETRY_AFTER);
+        Err(match fetched {
+            _ if self.load().keys().is_empty() => SignatureError::NoKeys { retry_after },
+            Ok(()) => SignatureError::UnknownKey,
+            Err(_) => SignatureError::Unavailable { retry_after },
+        })
+    }
+
+    pub(crate) fn verify_by_known_key(
+        &self,
+        token: &Compact<'_>,
+        header: &Header,
+    ) -> Option<Result<Thumbprint, SignatureError>> {
+        let known = self.load().verify(token, header).ok()?;
+        Some(known.map_err(|_| SignatureError::BadSignature))
     }
 }
 
 impl Source {
-    fn flight(&self, current: &Arc<Current>) -> Flight {
-        let now = Instant::now();
-        let mut last = self.last.lock();
-        match &*last {
-            Some(flight) if flight.may_be_shared(now, self.pace) => flight.clone(),
-            _ => last
-                .insert(Flight { started: now, outcome: self.fetch(Arc::clone(current)).boxed().shared() })
-                .clone(),
-        }
+    async fn fetched(&self, current: &Arc<Current>) -> Result<(), FetchError> {
+        self.flights.join(self.pace, || self.fetch(Arc::clone(current)).boxed()).await
     }
 
     fn fetch(&self, current: Arc<Current>) -> impl Future<Output = Result<(), FetchError>> + use<> {
@@ -124,18 +140,6 @@ impl Source {
             }
             outcome
         }
-    }
-}
-
-impl Flight {
-    /// Recent enough for its outcome to count, or still being waited for by others.
-    fn may_be_shared(&self, now: Instant, pace: Pace) -> bool {
-        let told =
-            self.outcome.peek().and_then(|outcome| outcome.as_ref().err()).and_then(FetchError::retry_after);
-        let pause = told.map_or(pace.floor, |told| told.min(pace.refresh).max(pace.floor));
-        let going_on =
-            self.outcome.peek().is_none() && self.outcome.strong_count().is_some_and(|count| count > 1);
-        going_on || now.duration_since(self.started) < pause
     }
 }
 
@@ -168,7 +172,7 @@ impl FetchError {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Http(error) => error.retry_after(),
-            Self::Set(_) | Self::Emptied => None,
+            Self::Set(_) | Self::Emptied | Self::Metadata(_) => None,
         }
     }
 }

@@ -1,7 +1,9 @@
 use crate::ask::{Asking, RETRY_AFTER};
-use crate::fetch::{FetchError, Keys, Pace};
+use crate::fetch::Keys;
+use crate::flight::Pace;
 use crate::introspector::{IntrospectionState, Introspector};
 use crate::issuers::Issuers;
+use crate::login::Login;
 use crate::{AskError, ConfigError, IdpConfig, Inactive, Introspected, KeySet, Lane, OpaqueTokens, Told};
 use account::{IdpId, Millis};
 use arc_swap::Guard;
@@ -21,10 +23,11 @@ pub struct Idp {
     set_audience: Option<Box<str>>,
     allow_missing_expiry: bool,
     opaque_tokens: OpaqueTokens,
-    keys: Keys,
+    keys: Arc<Keys>,
     keys_refresh: Duration,
     asking: Option<Asking>,
     introspector: Option<Introspector>,
+    login: Option<Login>,
 }
 
 /// Why a signature is not accepted.
@@ -55,6 +58,7 @@ impl Idp {
     pub fn new(config: &IdpConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let client = client(config, Manners::default().max_answer)?;
+        let keys = Arc::new(keys(config)?);
         Ok(Self {
             id: config.id.clone(),
             issuers: Issuers::new(&config.issuers),
@@ -62,7 +66,8 @@ impl Idp {
             set_audience: config.set_audience.as_deref().map(Box::from),
             allow_missing_expiry: config.allow_missing_expiry,
             opaque_tokens: config.opaque_tokens,
-            keys: keys(config)?,
+            login: Login::configured(config, &keys)?,
+            keys,
             keys_refresh: config.keys_refresh,
             introspector: Introspector::configured(config, &client)?,
             asking: asking(config, client)?,
@@ -125,21 +130,7 @@ impl Idp {
         token: &Compact<'_>,
         header: &Header,
     ) -> Result<Thumbprint, SignatureError> {
-        if let Some(known) = self.verify_by_known_key(token, header) {
-            return known;
-        }
-        let fetched = self.keys.refetch().await;
-        if let Some(known) = self.verify_by_known_key(token, header) {
-            return known;
-        }
-        let set = self.keys.load();
-        let retry_after =
-            fetched.as_ref().map_or_else(FetchError::retry_after, |()| None).unwrap_or(RETRY_AFTER);
-        Err(match fetched {
-            _ if set.keys().is_empty() => SignatureError::NoKeys { retry_after },
-            Ok(()) => SignatureError::UnknownKey,
-            Err(_) => SignatureError::Unavailable { retry_after },
-        })
+        self.keys.verify_signature(token, header).await
     }
 
     /// The same, when the key the token names is known; `None` when it is not, or not yet.
@@ -148,8 +139,12 @@ impl Idp {
         token: &Compact<'_>,
         header: &Header,
     ) -> Option<Result<Thumbprint, SignatureError>> {
-        let known = self.keys.load().verify(token, header).ok()?;
-        Some(known.map_err(|_| SignatureError::BadSignature))
+        self.keys.verify_by_known_key(token, header)
+    }
+
+    /// Logging in by it and keeping logins, where it is configured for that.
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
     }
 
     /// Asks it what a token means (`POST <server>/v1/verify`). For those that [`Idp::can_be_asked`]; others cannot
@@ -184,22 +179,25 @@ impl Idp {
         self.introspector.as_ref().map(|introspector| introspector.state(now))
     }
 
-    /// Fetches its keys now, where it has any to fetch, for somebody who wants to know whether that works; says how
-    /// many are known then.
+    /// Fetches its keys now, where it has any to fetch, and asks where it is asked, for somebody who wants to know whether
+    /// that works; says how many keys are known then.
     ///
     /// # Errors
     /// Why they could not be fetched, for people.
     pub async fn probe(&self) -> Result<usize, String> {
+        if let Some(login) = &self.login {
+            login.rediscover().await.map_err(|error| error.to_string())?;
+        }
         if self.keys.can_fetch() {
             self.keys.refetch().await.map_err(|error| error.to_string())?;
         }
         Ok(self.keys.load().keys().len())
     }
 
-    /// Keeps its keys fresh until told to stop: fetches them at once, then every `keys_refresh_seconds`; sooner after
-    /// a failure. To be run for as long as the process serves.
+    /// Keeps its keys, and the endpoints that it tells, fresh until told to stop: fetches them at once, then every
+    /// `keys_refresh_seconds`; sooner after a failure. To be run for as long as the process serves.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
-        if !self.keys.can_fetch() {
+        if !self.keys.can_fetch() && !self.login.as_ref().is_some_and(Login::discovers) {
             return stop.cancelled().await;
         }
         tokio::select! {
@@ -210,7 +208,11 @@ impl Idp {
 
     async fn refresh_for_ever(&self) -> Infallible {
         loop {
-            let pause = match self.keys.refetch().await {
+            let told = match &self.login {
+                Some(login) => login.rediscover().await,
+                None => Ok(()),
+            };
+            let pause = match told.and(self.keys.refetch().await) {
                 Ok(()) => self.keys_refresh,
                 Err(error) => error.retry_after().unwrap_or(RETRY_AFTER).min(self.keys_refresh),
             };
@@ -222,8 +224,8 @@ impl Idp {
 fn keys(config: &IdpConfig) -> Result<Keys, ConfigError> {
     let keys = Keys::configured(config.configured_keys());
     let Some(url) = config.jwks_endpoint()? else { return Ok(keys) };
-    let pace = Pace { floor: config.unknown_key_refetch, refresh: config.keys_refresh };
-    Ok(keys.fetched_from(client(config, jose::MAX_SET)?, url, pace, config.id.as_str()))
+    keys.fetch_from(client(config, jose::MAX_SET)?, url, Pace::of_keys(config), config.id.as_str());
+    Ok(keys)
 }
 
 fn asking(config: &IdpConfig, client: Client) -> Result<Option<Asking>, ConfigError> {

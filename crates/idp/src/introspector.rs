@@ -3,15 +3,15 @@
 mod exchange;
 mod meters;
 
-use crate::client_auth::{ClientAuth, papers};
+use crate::client_auth::{ClientAuth, Credentials};
 use crate::introspection::{Question, read};
 use crate::issuers::Issuers;
-use crate::upstream::{Budget, BudgetLeft, Gate, Heard, Held, Places};
+use crate::upstream::{Budget, BudgetLeft, Gate, Heard, Held, Leave, Places};
 use crate::{ConfigError, IdpConfig, Inactive, Introspected, Lane, Trouble};
 use account::Millis;
 use exchange::{Exchange, Failure};
 use meters::Meters;
-use outbound::{Client, Manners, Spread};
+use outbound::{Client, Manners};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,14 +49,15 @@ impl Introspector {
     /// As configured; `None` where there is nobody to ask. Shares the connections of `client`, unless it needs papers.
     pub(crate) fn configured(config: &IdpConfig, client: &Client) -> Result<Option<Self>, ConfigError> {
         let Some(url) = config.introspection_endpoint()? else { return Ok(None) };
-        let papers = papers(config)?;
+        let credentials = Credentials::for_introspection(config);
+        let papers = credentials.papers()?;
         let client = if papers.are_none() {
             client.clone()
         } else {
             Client::for_one_operator_address(&config.manners(Manners::default().max_answer)?, &papers)?
         };
         let protocol = config.introspection.protocol;
-        let auth = ClientAuth::new(config)?;
+        let auth = ClientAuth::new(&credentials)?;
         // It was full at any time before the first question.
         let full = |per_minute| Budget::new(per_minute, config.introspection.burst, Millis::ZERO);
         Ok(Some(Self {
@@ -96,7 +97,9 @@ impl Introspector {
         let Ok(_place) = timeout(self.deadline / 2, self.places.take(lane)).await else {
             return Introspected::Unavailable { trouble: Trouble::Busy, retry_after: SOON };
         };
-        let leave = match Leave::take(self, lane, now, begun) {
+        let leave = Leave::take(&self.gate, lane, now, begun);
+        self.state(now);
+        let leave = match leave {
             Ok(leave) => leave,
             Err(held) => return held.into(),
         };
@@ -104,7 +107,8 @@ impl Introspector {
         let answer = self.exchange.answer(token, leave.now(), begun, self.deadline).await;
         let told = answer.and_then(|answer| self.understand(&answer, token));
         self.note(told.as_ref().err());
-        let retry_after = leave.heard(Failure::heard_in(told.as_ref().err()));
+        let now = leave.heard(Failure::heard_in(told.as_ref().err()));
+        let retry_after = self.state(now).spared_for;
         let told = told.unwrap_or_else(|failure| match failure {
             Failure::Unsupported => Introspected::Inactive(Inactive::Unsupported),
             failure => {
@@ -149,44 +153,6 @@ impl Introspector {
     }
 }
 
-/// Leave for one question. What came of it must be said; a question that is dropped on its way says so by itself.
-struct Leave<'a> {
-    asker: &'a Introspector,
-    asked_at: Millis,
-    begun: Instant,
-    is_out: bool,
-}
-
-impl<'a> Leave<'a> {
-    fn take(asker: &'a Introspector, lane: Lane<'_>, asked_at: Millis, begun: Instant) -> Result<Self, Held> {
-        let leave = Self { asker, asked_at, begun, is_out: false };
-        let passed = asker.gate.lock().pass(lane, leave.now());
-        asker.state(leave.now());
-        passed.map(|()| Self { is_out: true, ..leave })
-    }
-
-    /// The caller's time, moved on by what has passed since.
-    fn now(&self) -> Millis {
-        self.asked_at.plus(self.begun.elapsed())
-    }
-
-    /// Says what came of it; for how long nobody need ask then.
-    fn heard(mut self, heard: Heard) -> Duration {
-        self.is_out = false;
-        let now = self.now();
-        self.asker.gate.lock().heard(heard, now, chance());
-        self.asker.state(now).spared_for
-    }
-}
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        if self.is_out {
-            self.asker.gate.lock().unheard(self.asked_at);
-        }
-    }
-}
-
 impl From<Held> for Introspected {
     fn from(held: Held) -> Self {
         let (trouble, retry_after) = match held {
@@ -195,10 +161,4 @@ impl From<Held> for Introspected {
         };
         Self::Unavailable { trouble, retry_after }
     }
-}
-
-fn chance() -> Spread {
-    let mut random = [0];
-    getrandom::fill(&mut random).expect("the system gives random bytes");
-    Spread::of(random[0])
 }

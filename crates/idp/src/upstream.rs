@@ -3,11 +3,13 @@
 mod budget;
 mod callers;
 mod gate;
+mod leave;
 mod places;
 
 pub(crate) use budget::Budget;
 pub use budget::BudgetLeft;
 pub(crate) use gate::{Gate, Heard, Held};
+pub(crate) use leave::Leave;
 pub(crate) use places::Places;
 
 /// Which token a question is about, as far as it matters to whom the answer matters. The questions that an identity

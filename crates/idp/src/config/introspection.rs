@@ -126,8 +126,12 @@ impl IntrospectionConfig {
 }
 
 impl ConfigError {
-    pub(crate) fn flaw(idp: &account::IdpId, (field, what): (&'static str, &'static str)) -> Self {
-        Self::Introspection { idp: idp.clone(), field, what: what.to_owned() }
+    pub(crate) fn flaw(
+        idp: &account::IdpId,
+        section: &'static str,
+        (field, what): (&'static str, &'static str),
+    ) -> Self {
+        Self::Section { idp: idp.clone(), section, field, what: what.to_owned() }
     }
 }
 
