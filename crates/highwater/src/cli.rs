@@ -2,13 +2,17 @@
 
 mod deliveries;
 mod events;
+mod nodes;
 mod rp;
 mod trial;
+mod users;
 
 pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
 pub(crate) use events::{DeadCommand, EventsCommand};
+pub(crate) use nodes::{DrainOptions, FailOptions, NodeCommand, NodeNumbers};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
 pub(crate) use trial::{ListenOptions as RpListenOptions, SimulateOptions, TrialOptions, VerifyOptions};
+pub(crate) use users::{Place, PurgeOptions, UserCommand};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -74,6 +78,12 @@ pub(crate) enum Command {
     /// The service nodes that the Tokenserver assigns users to.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// The Tokenserver's users: where they live, and where they are to live.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Delete the data of rows that were replaced on their nodes, and then the rows.
+    #[command(after_help = "Example: highwater purge --dry-run")]
+    Purge(PurgeOptions),
     /// Accounts: how one stands, and disabling it.
     #[command(subcommand)]
     Account(AccountCommand),
@@ -168,58 +178,13 @@ pub(crate) struct InitOptions {
 /// Options of `migrate`.
 #[derive(Debug, Args)]
 pub(crate) struct MigrateOptions {
-    /// Only tell what would be applied.
+    /// Only tell what would be done.
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// What can be done with nodes.
-#[derive(Debug, Subcommand)]
-pub(crate) enum NodeCommand {
-    /// Add a node.
-    #[command(after_help = "Example: highwater node add https://sync-1.example.com --capacity 1000")]
-    Add {
-        /// Its URL, as clients reach it.
-        node: String,
-        /// How many users it can hold.
-        #[arg(long)]
-        capacity: i64,
-        #[command(flatten)]
-        change: NodeNumbers,
-    },
-    /// List the nodes with their load.
-    #[command(after_help = "Example: highwater node list")]
-    List,
-    /// Change a node: every number and flag can be set, and every flag cleared.
-    #[command(
-        after_help = "Example: highwater node update https://sync-1.example.com --downed=false --capacity 2000"
-    )]
-    Update {
-        /// Its URL.
-        node: String,
-        /// How many users it can hold.
-        #[arg(long)]
-        capacity: Option<i64>,
-        #[command(flatten)]
-        change: NodeNumbers,
-    },
-}
-
-/// What can be set of a node.
-#[derive(Debug, Args)]
-pub(crate) struct NodeNumbers {
-    /// How many users it takes before a further part of its capacity is opened.
+    /// Take the right to write to the Tokenserver's tables from everybody but this database user; they may still read. For
+    /// a database that was taken over, when nothing of the field writes to it any more.
     #[arg(long)]
-    pub(crate) available: Option<i64>,
-    /// How many users live on it.
-    #[arg(long)]
-    pub(crate) current_load: Option<i64>,
-    /// Out of order: it gets no users; those it has keep it. --downed=false clears it.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    pub(crate) downed: Option<bool>,
-    /// It asked to be spared: it gets no users for now. --backoff=false clears it.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    pub(crate) backoff: Option<bool>,
+    pub(crate) exclusive: bool,
 }
 
 /// What can be done with accounts.

@@ -16,7 +16,7 @@ use ledger::Problem;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use store::StoreError;
+use store::{Engine, StoreError};
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
@@ -26,6 +26,8 @@ pub(crate) enum Admin {
     There(PathBuf),
     /// In this one. The routes hold the store open.
     Here(Router),
+    /// In this one, and in no other: the file is its own.
+    Alone(Router),
 }
 
 /// A request that was refused, with the reason it was given.
@@ -45,7 +47,8 @@ impl Admin {
         match House::open(settings, None) {
             Ok(mut house) => {
                 house.bring_up_to_date().await?;
-                Ok(Self::Here(house.admin_api()))
+                let alone = house.store.engine() == Engine::Sqlite;
+                Ok(if alone { Self::Alone(house.admin_api()) } else { Self::Here(house.admin_api()) })
             }
             Err(error) => Err(explained(error, socket.as_deref())),
         }
@@ -68,6 +71,11 @@ impl Admin {
         self.send(request?).await
     }
 
+    /// Whether no process serves: then nothing happens but what this one does.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Self::Alone(_))
+    }
+
     /// What there is at a path.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         self.ask(Method::GET, path, None::<&()>).await
@@ -76,7 +84,9 @@ impl Admin {
     /// Sends a request; an answer that is no success is a [`Refused`].
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Value> {
         let (status, body) = match self {
-            Self::Here(routes) => taken_apart(routes.clone().oneshot(request).await?).await?,
+            Self::Here(routes) | Self::Alone(routes) => {
+                taken_apart(routes.clone().oneshot(request).await?).await?
+            }
             Self::There(socket) => send_there(socket, request).await?,
         };
         read(status, &body)

@@ -59,7 +59,12 @@ impl House {
             let exchanges = serving.filter(|serving| serving.does(Role::Token));
             let served = exchanges.map(|it| tokenserver(settings, &store, idps, &tombstones, it.life));
             let served = served.transpose()?.flatten();
-            capabilities.push(tokenserver::capability(&store, idps.clone(), served));
+            capabilities.push(tokenserver::capability(
+                &store,
+                idps.clone(),
+                settings.tokenserver.as_ref(),
+                served,
+            ));
             capabilities.push(fresh_keys(idps));
         }
         let bearer = bearer(settings, &store, idps.as_ref(), &tombstones)?;

@@ -93,6 +93,8 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
     let admin = Admin::reach(settings).await?;
     match command {
         Command::Node(command) => commands::node::run(command, &admin).await,
+        Command::User(command) => commands::user::run(command, &admin).await,
+        Command::Purge(options) => commands::purge::run(&options, &admin).await,
         Command::Account(command) => commands::account::run(command, &admin).await,
         Command::Events(command) => commands::events::run(command, &admin).await,
         Command::Rp(command) => commands::rp::run(command, &admin).await,

@@ -112,6 +112,11 @@ impl Client {
         self.request(url, self.http.get(url.clone()))
     }
 
+    /// A DELETE.
+    pub fn delete(&self, url: &Url) -> Request {
+        self.request(url, self.http.delete(url.clone()))
+    }
+
     /// A POST with a JSON body.
     pub fn post_json<B: Serialize + ?Sized>(&self, url: &Url, body: &B) -> Request {
         self.request(url, self.http.post(url.clone()).json(body))

@@ -6,13 +6,14 @@ use account::Millis;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Json, Router};
 use http::uri::Authority;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A request may have been signed this far from now: a year. Devices' clocks are what they are.
 const SKEW_SECONDS: u64 = 365 * 24 * 60 * 60;
@@ -37,7 +38,8 @@ pub enum Refusal {
     Uid,
 }
 
-/// A service node: `GET /1.5/{uid}/…` of a sync storage server, as far as its door.
+/// A service node: `GET /1.5/{uid}/…` and `DELETE /1.5/{uid}` of a sync storage server, as far as its door. Whoever was
+/// let in has data there from then on, until it is deleted.
 ///
 /// It lets in what a real one lets in: the token's signature, its end (which `info/collections` overlooks, so that a
 /// client learns the time there), the Hawk MAC over method, path, host and port, and that the token is for the user in
@@ -52,6 +54,11 @@ pub struct StandInNode {
 struct Counts {
     served: AtomicU64,
     refused: AtomicU64,
+    deleted: AtomicU64,
+    /// What every request is answered with; 0: as it deserves.
+    fails_with: AtomicU16,
+    /// Whose data is here.
+    data: Mutex<BTreeSet<String>>,
 }
 
 struct Door {
@@ -65,7 +72,10 @@ impl StandInNode {
     pub async fn start(secret: &str, now: Now) -> io::Result<Self> {
         let counts = Arc::new(Counts::default());
         let door = Door { keys: TicketKeys::new(secret), now, counts: Arc::clone(&counts) };
-        let router = Router::new().route("/1.5/{uid}/{*rest}", get(answer)).with_state(Arc::new(door));
+        let router = Router::new()
+            .route("/1.5/{uid}/{*rest}", get(answer))
+            .route("/1.5/{uid}", delete(erase))
+            .with_state(Arc::new(door));
         Ok(Self { running: Running::start(router).await?, counts })
     }
 
@@ -77,6 +87,26 @@ impl StandInNode {
     /// How many requests it has answered with 200.
     pub fn served(&self) -> u64 {
         self.counts.served.load(Relaxed)
+    }
+
+    /// How many times it has deleted somebody's data.
+    pub fn deleted(&self) -> u64 {
+        self.counts.deleted.load(Relaxed)
+    }
+
+    /// Whether it has data under that id.
+    pub fn has(&self, uid: i64) -> bool {
+        self.counts.data.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid.to_string())
+    }
+
+    /// Puts data under an id, as if its user had.
+    pub fn put(&self, uid: i64) {
+        self.counts.data.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_string());
+    }
+
+    /// Answers everything with this status from now on; with what it deserves again when it is 0.
+    pub fn fail_with(&self, status: u16) {
+        self.counts.fails_with.store(status, Relaxed);
     }
 
     /// How many it has turned away with 401.
@@ -93,9 +123,13 @@ async fn answer(
     let now = (door.now)();
     let timestamp =
         [("x-weave-timestamp", format!("{}.{:02}", now.seconds(), now.get().rem_euclid(1000) / 10))];
+    if let Some(failure) = door.failure() {
+        return failure;
+    }
     match door.admit(&request, &uid, &rest, now) {
         Ok(()) => {
             door.counts.served.fetch_add(1, Relaxed);
+            door.counts.data.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
             (timestamp, Json(json!({}))).into_response()
         }
         Err(refusal) => {
@@ -106,7 +140,29 @@ async fn answer(
     }
 }
 
+/// All of a user's data, at the user's own word: a signature by a token for that id.
+async fn erase(State(door): State<Arc<Door>>, Path(uid): Path<String>, request: Request) -> Response {
+    if let Some(failure) = door.failure() {
+        return failure;
+    }
+    if let Err(refusal) = door.admit(&request, &uid, "", (door.now)()) {
+        door.counts.refused.fetch_add(1, Relaxed);
+        let body = Json(json!({ "status": refusal.to_string() }));
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Hawk")], body).into_response();
+    }
+    if !door.counts.data.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid) {
+        return (StatusCode::NOT_FOUND, Json(json!(0))).into_response();
+    }
+    door.counts.deleted.fetch_add(1, Relaxed);
+    Json(json!({})).into_response()
+}
+
 impl Door {
+    fn failure(&self) -> Option<Response> {
+        let status = self.counts.fails_with.load(Relaxed);
+        (status != 0).then(|| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY).into_response())
+    }
+
     fn admit(&self, request: &Request, uid: &str, rest: &str, now: Millis) -> Result<(), Refusal> {
         let hawk =
             HawkHeader::parse(text(request.headers(), &header::AUTHORIZATION).ok_or(InvalidHawk::Scheme)?)?;

@@ -2,6 +2,7 @@
 //! the user, in every service. Everything else leaves the rows alone.
 
 use crate::capability::CAPABILITY;
+use crate::email::email;
 use crate::rules::Carried;
 use crate::store::{Carry, Carrying, carry, carry_part};
 use account::{AccountId, EventKind, State};
@@ -89,12 +90,6 @@ impl Counted {
             _ => None,
         }
     }
-}
-
-/// The account as the rows name it: `subject@domain`. `None` for one of an identity provider that is not configured.
-pub(crate) fn email(idps: &Idps, account: &AccountId) -> Option<String> {
-    let domain = idps.by_id(&account.idp)?.account_domain();
-    Some(format!("{}@{domain}", account.subject))
 }
 
 impl CarryOut for CarryIntoRows {

@@ -211,7 +211,8 @@ impl Tokenserver {
     }
 }
 
-fn placement(settings: &Settings) -> Placement {
+/// How users are placed by these settings.
+pub(crate) fn placement(settings: &Settings) -> Placement {
     #[expect(clippy::cast_possible_truncation, reason = "checked to be from 0 to 1")]
     let release_millionths = (settings.node_capacity_release_rate * 1e6).ceil() as i64;
     let new_users = if settings.allow_new_users { NewUsers::Welcome } else { NewUsers::Refused };

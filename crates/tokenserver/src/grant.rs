@@ -1,6 +1,6 @@
 //! From an access token to what the exchange goes by: whose it is, and how old.
 
-use crate::consequence::email;
+use crate::email::email;
 use crate::{HashedIds, Hasher, Refusal};
 use account::{AccountId, Birth, Millis};
 use idp::Idps;

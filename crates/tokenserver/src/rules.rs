@@ -8,16 +8,23 @@
 mod carried;
 mod history;
 mod ledgered;
+mod moving;
 mod node;
+mod pace;
 mod place;
+mod purging;
 
 use crate::{ClientState, ClientStateFault, Refusal};
 use account::{Birth, Millis};
 pub(crate) use carried::{Carried, LiveRow, Reach};
 pub(crate) use history::{History, Row};
 pub(crate) use ledgered::Ledgered;
+pub(crate) use moving::{Allocating, Moving, allocating, moving};
+pub(crate) use node::NodeName;
 pub use node::{InvalidNodeUrl, NodeUrl};
+pub(crate) use pace::Pace;
 pub(crate) use place::{Room, least_loaded};
+pub(crate) use purging::{Fate, Force, KeptBy, KeyId, Live, Replaced, fate};
 
 /// The generation of a retired user: above every other.
 pub(crate) const RETIRED: i64 = i64::MAX;

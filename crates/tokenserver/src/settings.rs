@@ -74,6 +74,12 @@ pub enum InvalidSettings {
     /// A place to lead to that no header can carry.
     #[error("documentation_url has characters that no header can carry")]
     DocumentationUrl,
+    /// Nothing can be sent to nodes.
+    #[error("nodes cannot be talked to: {reason}")]
+    Client {
+        /// What is the matter.
+        reason: String,
+    },
 }
 
 impl Settings {

@@ -9,25 +9,55 @@
 //! `current_load` of a node is the number of its live rows, at every commit: a row that is added counts at once, one
 //! that is replaced no longer does.
 
+mod allocate;
 mod carry;
+mod drains;
+mod exclusive;
+mod failing;
 mod lookup;
+mod moves;
 mod nodes;
+mod purge;
+mod residents;
 mod rooms;
 mod schema;
 mod settle;
+mod users;
 
+pub(crate) use allocate::{Allocate, Allocated};
 pub(crate) use carry::{Carry, Carrying, carry, carry_part};
+pub(crate) use drains::{BeginDrain, Drain, DrainsUnderWay, FinishDrain, ListDrains, StopDrain};
+pub use exclusive::{Exclusive, TakeExclusive};
+pub(crate) use failing::{FailNode, Failing, Failure, FindFailure, Mover, UndoFailure};
 pub(crate) use lookup::Lookup;
-pub(crate) use nodes::{AddNode, ListNodes, Node, NodeChange, UpdateNode};
+pub(crate) use moves::{Draining, Move, Moved, Target, User};
+pub(crate) use nodes::{AddNode, Added, FindNode, ListNodes, Node, NodeChange, UpdateNode, Updated};
+pub(crate) use purge::{CountReplaced, DropRows, FindReplaced};
+pub(crate) use residents::{
+    CountRows, FindResidents, Occupancy, Recount, RemoveNode, Removed, Resident, Unassign,
+};
 pub use schema::MIGRATIONS;
 pub(crate) use settle::{Asked, Placement, Served, Settle};
+pub(crate) use users::{CountUsers, FindUser, UserName, UserRow};
 
 /// The service of the `services` table; all rows here are of it.
 pub(crate) const SERVICE: &str = "sync-1.5";
 
 /// Every statement, for the test that prepares each one on both engines.
-pub static STATEMENTS: &[&[&store::Sql]] =
-    &[carry::STATEMENTS, lookup::STATEMENTS, nodes::STATEMENTS, rooms::STATEMENTS, settle::STATEMENTS];
+pub static STATEMENTS: &[&[&store::Sql]] = &[
+    carry::STATEMENTS,
+    drains::STATEMENTS,
+    exclusive::STATEMENTS,
+    failing::STATEMENTS,
+    lookup::STATEMENTS,
+    moves::STATEMENTS,
+    nodes::STATEMENTS,
+    purge::STATEMENTS,
+    residents::STATEMENTS,
+    rooms::STATEMENTS,
+    settle::STATEMENTS,
+    users::STATEMENTS,
+];
 
 #[cfg(test)]
 mod tests;

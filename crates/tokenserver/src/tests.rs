@@ -1,6 +1,8 @@
 //! The real router in process, on a real store of each engine, with tokens signed by a real key.
 
 mod admin;
+mod adopting;
+mod draining;
 mod errors;
 mod events;
 mod exchange;
@@ -8,9 +10,10 @@ mod health;
 mod observed;
 mod odd;
 mod parallel;
+mod purging;
 
 use crate::rules::NodeUrl;
-use crate::store::{AddNode, NodeChange};
+use crate::store::{AddNode, Added, NodeChange};
 use crate::{MIGRATIONS, Secret, Settings, Tokenserver, capability};
 use account::IdpId;
 use axum::Router;
@@ -81,20 +84,20 @@ impl House {
     }
 
     async fn over(test: TestStore, settings: Settings) -> Self {
-        let mut house = Self::without_nodes(test.store.clone(), settings, None);
+        let mut house = Self::without_nodes(test.store.clone(), &settings, None);
         house.add_node("https://node.example", 1000).await;
         house.ledger.register_capabilities().await.expect("the store answers");
         house.test = Some(test);
         house
     }
 
-    fn without_nodes(store: Store, settings: Settings, server_url: Option<&str>) -> Self {
+    fn without_nodes(store: Store, settings: &Settings, server_url: Option<&str>) -> Self {
         let key = SigningKey::generate(Algorithm::EdDsa).expect("a key").with_kid("k");
         let idps = idp(&key, server_url);
         let tombstones = Tombstones::new(&RootKey::generate(), Duration::ZERO);
         let verifier = Verifier::new(idps.clone(), &verify::Settings::default());
         let tokenserver = Tokenserver::new(
-            settings,
+            settings.clone(),
             store.clone(),
             idps.clone(),
             verifier,
@@ -102,7 +105,7 @@ impl House {
             Lifecycle::new(),
         );
         let Capability { public, admin, consequence, .. } =
-            capability(&store, idps, Some(tokenserver.expect("settings that work")));
+            capability(&store, idps, Some(settings), Some(tokenserver.expect("settings that work")));
         let consequences = consequence.into_iter().collect();
         Self {
             ledger: Ledger::new(store.clone(), tombstones, consequences),
@@ -117,7 +120,13 @@ impl House {
     async fn add_node(&self, url: &str, capacity: i64) {
         let node = NodeUrl::parse(url).expect("a node");
         let add = AddNode { node, capacity, available: capacity, rest: NodeChange::default() };
-        self.store.run(add).await.expect("the store answers").expect("it is new");
+        let added = self.store.run(add).await.expect("the store answers");
+        assert!(matches!(added, Added::New(_)));
+    }
+
+    /// What an operators' route answers.
+    async fn json_of(&self, path: &str) -> Value {
+        admin::ask(self, Method::GET, path, &Value::Null).await.json()
     }
 
     fn token(&self, claims: &Value) -> String {

@@ -83,6 +83,11 @@ impl Salt {
         SALTS.with_borrow_mut(Salts::next).map(Self::from_bytes)
     }
 
+    /// Its six characters.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
+    }
+
     /// The salt that stands for these three bytes.
     pub fn from_bytes(bytes: [u8; 3]) -> Self {
         let mut text = [0; 6];

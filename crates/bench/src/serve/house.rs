@@ -48,9 +48,13 @@ impl House {
         let ground = Ground::open(store)?;
         let idps = idps(idp)?;
         let tokenserver = tokenserver(&ground.store, &idps, ground.tombstones.clone(), ground.life.clone())?;
-        let house =
-            Box::pin(ground.build(tokenserver::capability(&ground.store, idps.clone(), Some(tokenserver))))
-                .await?;
+        let house = Box::pin(ground.build(tokenserver::capability(
+            &ground.store,
+            idps.clone(),
+            None,
+            Some(tokenserver),
+        )))
+        .await?;
         for idp in &idps {
             house.life.spawn("idp", Arc::clone(idp).keep_fresh(house.life.stopping()));
         }

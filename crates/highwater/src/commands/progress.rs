@@ -14,3 +14,11 @@ pub(super) fn bar(length: Option<u64>) -> ProgressBar {
     bar.set_draw_target(ProgressDrawTarget::stderr());
     bar.with_style(style)
 }
+
+/// A bar for so many things.
+pub(super) fn counter(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len} {per_sec}, {eta} left; {msg}");
+    let bar = ProgressBar::new(length);
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    bar.with_style(style.expect("the template is one"))
+}

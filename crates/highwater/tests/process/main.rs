@@ -11,6 +11,7 @@ mod house;
 mod http;
 mod lives;
 mod mistakes;
+mod operating;
 mod queue;
 mod registering;
 mod secrets;

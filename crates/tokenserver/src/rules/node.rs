@@ -48,7 +48,10 @@ impl NodeUrl {
         if text.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
             return Err(malformed("there is white space in it"));
         }
-        let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
+        let url = Url::parse(text).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => malformed("it begins with no scheme, as in https://"),
+            other => malformed(&other.to_string()),
+        })?;
         check_parts(&url)?;
         let stored = url.as_str().trim_end_matches('/').to_owned();
         match stored.chars().count() {
@@ -60,6 +63,49 @@ impl NodeUrl {
     /// The stored form.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a row names this node, in whatever form it was written into it.
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        text == self.0 || Self::parse(text).is_ok_and(|written| written == *self)
+    }
+}
+
+/// A node as an operator names it: by its id, or by its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NodeName {
+    /// Its number in the list.
+    Id(i64),
+    /// Its URL, as it was given.
+    Url(String),
+}
+
+impl NodeName {
+    /// Digits alone are an id; all else is to be a URL.
+    pub(crate) fn new(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Url(text.to_owned()), Self::Id)
+    }
+
+    /// Which of these nodes is meant (id, URL as it is stored). One that is written just so goes before one that is written
+    /// otherwise: a database of others may hold both.
+    pub(crate) fn find(&self, nodes: &[(i64, &str)]) -> Option<i64> {
+        let found = match self {
+            Self::Id(id) => nodes.iter().find(|(it, _)| it == id),
+            Self::Url(text) => nodes.iter().find(|(_, url)| url == text).or_else(|| {
+                let meant = NodeUrl::parse(text).ok()?;
+                nodes.iter().find(|(_, url)| meant.is_written(url))
+            }),
+        };
+        found.map(|(id, _)| *id)
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Url(url) => f.write_str(url),
+        }
     }
 }
 
@@ -105,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_no_node_is_told_why() {
         assert_eq!(stored("ftp://host"), "a node is reached by http or https, not by \"ftp\"");
-        assert_eq!(stored("host"), "\"host\" is no URL: relative URL without a base");
+        assert_eq!(stored("host"), "\"host\" is no URL: it begins with no scheme, as in https://");
         assert_eq!(stored("https:// host"), "\"https:// host\" is no URL: there is white space in it");
         assert_eq!(stored("https://host?a"), "a node's URL has no query");
         assert_eq!(stored("https://host#a"), "a node's URL has no fragment");
@@ -114,5 +160,17 @@ mod tests {
             stored(&format!("https://{}.example", "x".repeat(60))),
             "the node's URL is 76 characters long; at most 64 are kept"
         );
+    }
+
+    #[test]
+    fn a_node_is_found_however_it_was_written() {
+        let nodes =
+            [(1, "https://a.example/"), (2, "https://b.example"), (3, "https://B.example"), (40, "odd")];
+        let found = |text: &str| NodeName::new(text).find(&nodes);
+        assert_eq!(found("https://a.example"), Some(1), "stored with a slash");
+        assert_eq!(found("https://B.example"), Some(3), "just as it is written");
+        assert_eq!(found("HTTPS://B.Example/"), Some(2), "the first of those that may be meant");
+        assert_eq!((found("odd"), found("40"), found("4")), (Some(40), Some(40), None));
+        assert_eq!(found("https://c.example"), None);
     }
 }

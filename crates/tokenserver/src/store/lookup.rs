@@ -5,7 +5,8 @@ use store::{PointRead, Rows, Sql, StoreError, Value};
 
 store::statements! {
     /// The user's newest rows with their nodes, and what the ledger knows; a row even for a user who has none. The
-    /// service is looked up each time: its row may be made anew under a running server.
+    /// service is looked up each time: its row may be made anew under a running server. A node that has failed is no
+    /// node to whoever may move away from it.
     pub(super) static LOOKUP = per_engine {
         // No sub-select: SQLite would make a table of its rows first, for a quarter of the time the look-up takes.
         sqlite: "select a.mark, a.credential_at, a.state,
@@ -13,7 +14,7 @@ store::statements! {
         from services s
         left join accounts a on a.idp = $2 and a.subject = $3
         left join users u on u.email = $4 and u.service = s.id
-        left join nodes n on n.id = u.nodeid
+        left join nodes n on n.id = u.nodeid and (n.downed <> 2 or u.generation = 9223372036854775807)
         where s.service = $1
         order by u.created_at desc, u.uid desc limit 20",
         postgres: "select a.mark, a.credential_at, a.state,
@@ -25,7 +26,7 @@ store::statements! {
             where email = $4 and service + 0 = (select id from services where service = $1)
             order by created_at desc, uid desc limit 20
         ) u on true
-        left join nodes n on n.id = u.nodeid
+        left join nodes n on n.id = u.nodeid and (n.downed <> 2 or u.generation = 9223372036854775807)
         where s.service = $1",
     };
 }

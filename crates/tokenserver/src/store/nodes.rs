@@ -1,9 +1,12 @@
 use super::SERVICE;
 use super::lookup::no_service;
-use crate::rules::NodeUrl;
+use crate::rules::{NodeName, NodeUrl};
 use serde::{Deserialize, Serialize};
 use store::{Operation, Row, StoreError, Tx};
 use utoipa::ToSchema;
+
+/// What `downed` holds for a node that has failed: its users move as they come. To others it is a node that is down.
+const FAILED: i64 = 2;
 
 store::statements! {
     static SERVICE_ID = both("select id from services where service = $1");
@@ -16,13 +19,15 @@ store::statements! {
         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing
         returning id, node, available, current_load, capacity, downed, backoff"
     );
-    /// By the URL in its stored form, or as others may have written it.
+    /// One that has failed is not merely down: only clearing the flag changes that.
     static UPDATE = both(
-        "update nodes set available = coalesce($4, available), current_load = coalesce($5, current_load),
-            capacity = coalesce($6, capacity), downed = coalesce($7, downed), backoff = coalesce($8, backoff)
-        where service = $1 and node in ($2, $3)
+        "update nodes set available = coalesce($2, available), current_load = coalesce($3, current_load),
+            capacity = coalesce($4, capacity), backoff = coalesce($6, backoff),
+            downed = case when $5 = 1 and downed = 2 then 2 else coalesce($5, downed) end
+        where id = $1
         returning id, node, available, current_load, capacity, downed, backoff"
     );
+    static DRAINED = both("select 1 from drains where node_id = $1 and ended_at is null");
 }
 
 /// A service node.
@@ -40,8 +45,10 @@ pub(crate) struct Node {
     pub capacity: i64,
     /// Whether it is out of order. It gets no users; those it has keep it.
     pub downed: bool,
-    /// Whether it asked to be spared. It gets no users for now.
+    /// Whether it gets no users for now: it asked to be spared, or was cordoned.
     pub backoff: bool,
+    /// Whether it has failed: its users move to others as they come.
+    pub failed: bool,
 }
 
 /// What is set of a node; what is absent stays, or is as by default.
@@ -53,13 +60,13 @@ pub(crate) struct NodeChange {
     pub current_load: Option<i64>,
     /// How many users it can hold.
     pub capacity: Option<i64>,
-    /// Sets or clears: it is out of order.
+    /// Sets or clears: it is out of order. Clearing it ends a failure too.
     pub downed: Option<bool>,
-    /// Sets or clears: it asked to be spared.
+    /// Sets or clears: it gets no users for now.
     pub backoff: Option<bool>,
 }
 
-/// Adds a node; `None` when it is there already, which then stays as it is.
+/// Adds a node.
 pub(crate) struct AddNode {
     /// Its URL.
     pub node: NodeUrl,
@@ -71,30 +78,67 @@ pub(crate) struct AddNode {
     pub rest: NodeChange,
 }
 
+/// What came of adding a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It was not there.
+    New(Node),
+    /// It was, and is as it was; perhaps in another form than it would be stored in now.
+    There(String),
+}
+
 /// All nodes, by URL.
 pub(crate) struct ListNodes;
 
-/// Changes a node; `None` when there is no such node.
+/// One node; `None` when there is no such node.
+pub(crate) struct FindNode(pub NodeName);
+
+/// Changes a node.
 pub(crate) struct UpdateNode {
-    /// Its URL as it was given.
-    pub given: String,
-    /// Its URL in the stored form, when it has one.
-    pub node: Option<NodeUrl>,
+    /// Which one.
+    pub name: NodeName,
     /// What is set.
     pub change: NodeChange,
 }
 
-async fn service_id(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+/// What came of changing a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Updated {
+    /// As it is now.
+    Done(Node),
+    /// There is no such node.
+    Unknown,
+    /// It is being drained, and so cannot be opened.
+    Draining,
+}
+
+pub(super) async fn service_id(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     tx.query_opt(&SERVICE_ID, &[SERVICE.into()], |row| row.int(0)).await?.ok_or_else(no_service)
+}
+
+async fn list(tx: &mut Tx<'_>) -> Result<Vec<Node>, StoreError> {
+    let service = service_id(tx).await?;
+    tx.query(&LIST, &[service.into()], read).await
+}
+
+/// The node that is meant. There are hundreds at most, and only operators name them.
+pub(super) async fn find(tx: &mut Tx<'_>, name: &NodeName) -> Result<Option<Node>, StoreError> {
+    let nodes = list(tx).await?;
+    let named: Vec<_> = nodes.iter().map(|node| (node.id, node.url.as_str())).collect();
+    let found = name.find(&named);
+    Ok(nodes.into_iter().find(|node| Some(node.id) == found))
 }
 
 impl Operation for AddNode {
     const NAME: &'static str = "tokenserver.add_node";
-    type Output = Option<Node>;
+    type Output = Added;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let service = service_id(tx).await?;
         let Self { node, capacity, available, rest } = self;
+        if let Some(there) = list(tx).await?.into_iter().find(|there| node.is_written(&there.url)) {
+            return Ok(Added::There(there.url));
+        }
+        let service = service_id(tx).await?;
         let given = [
             service.into(),
             node.as_str().into(),
@@ -104,7 +148,8 @@ impl Operation for AddNode {
             i64::from(rest.downed.unwrap_or(false)).into(),
             i64::from(rest.backoff.unwrap_or(false)).into(),
         ];
-        tx.query_opt(&ADD, &given, read).await
+        let added = tx.query_opt(&ADD, &given, read).await?;
+        Ok(added.map_or_else(|| Added::There(node.to_string()), Added::New))
     }
 }
 
@@ -113,31 +158,43 @@ impl Operation for ListNodes {
     type Output = Vec<Node>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let service = service_id(tx).await?;
-        tx.query(&LIST, &[service.into()], read).await
+        list(tx).await
+    }
+}
+
+impl Operation for FindNode {
+    const NAME: &'static str = "tokenserver.find_node";
+    type Output = Option<Node>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        find(tx, &self.0).await
     }
 }
 
 impl Operation for UpdateNode {
     const NAME: &'static str = "tokenserver.update_node";
-    type Output = Option<Node>;
+    type Output = Updated;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let service = service_id(tx).await?;
-        let Self { given, node, change } = self;
-        let stored = node.as_ref().map_or(given.as_str(), NodeUrl::as_str);
+        let Some(node) = find(tx, &self.name).await? else { return Ok(Updated::Unknown) };
+        let change = &self.change;
+        if change.backoff == Some(false) && is_drained(tx, node.id).await? {
+            return Ok(Updated::Draining);
+        }
         let values = [
-            service.into(),
-            given.into(),
-            stored.into(),
+            node.id.into(),
             change.available.into(),
             change.current_load.into(),
             change.capacity.into(),
             change.downed.map(i64::from).into(),
             change.backoff.map(i64::from).into(),
         ];
-        tx.query_opt(&UPDATE, &values, read).await
+        Ok(tx.query_opt(&UPDATE, &values, read).await?.map_or(Updated::Unknown, Updated::Done))
     }
+}
+
+async fn is_drained(tx: &mut Tx<'_>, id: i64) -> Result<bool, StoreError> {
+    Ok(tx.query_opt(&DRAINED, &[id.into()], |_| Ok(())).await?.is_some())
 }
 
 fn read(row: &Row<'_>) -> Result<Node, StoreError> {
@@ -149,5 +206,6 @@ fn read(row: &Row<'_>) -> Result<Node, StoreError> {
         capacity: row.int(4)?,
         downed: row.bool(5)?,
         backoff: row.bool(6)?,
+        failed: row.int(5)? == FAILED,
     })
 }

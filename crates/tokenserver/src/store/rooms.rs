@@ -26,7 +26,7 @@ store::statements! {
             )
             order by id for update",
     };
-    static ONLY = both("select id, node, available, current_load, capacity from nodes where id = $1 {for_update}");
+    static ONLY = both("select id, node, available, current_load, capacity from nodes where id = $1 and downed <> 2 {for_update}");
     /// Opens a part of the capacity of every node without places, those in backoff too; at least one place each.
     static RELEASE = per_engine {
         sqlite: "update nodes
@@ -91,6 +91,11 @@ impl<'a> Rooms<'a> {
             self.arrive(*id);
         }
         Ok(chosen)
+    }
+
+    /// Takes a place on this very node, whoever else it is open to.
+    pub(super) fn take_at(&mut self, node_id: i64) {
+        self.arrive(node_id);
     }
 
     /// Takes a place beside the user's own row, which is about to be replaced.

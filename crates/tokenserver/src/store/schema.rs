@@ -1,8 +1,11 @@
 use store::Migration;
 
+/// The tables: those of the field, and what Highwater keeps beside them.
+pub static MIGRATIONS: &[Migration] = &[TABLES_OF_THE_FIELD, LEAVING];
+
 /// Mozilla's three tables: names, lengths, order of columns, indexes; identities that take explicit values too. No
 /// foreign keys and no uniqueness beyond theirs: their scripts insert what such constraints would refuse.
-pub static MIGRATIONS: &[Migration] = &[Migration::per_engine(
+const TABLES_OF_THE_FIELD: Migration = Migration::per_engine(
     "tokenserver 0001 services nodes users",
     "create table if not exists services (
         id integer primary key autoincrement,
@@ -66,4 +69,27 @@ pub static MIGRATIONS: &[Migration] = &[Migration::per_engine(
     create index if not exists replaced_at_idx on users (service, replaced_at);
     create index if not exists node_idx on users (nodeid);
     insert into services (service, pattern) values ('sync-1.5', '{node}/1.5/{uid}') on conflict do nothing;",
-)];
+);
+
+/// What is going on at nodes that are left: those that failed, with what `downed` held before, and those that are
+/// drained. Beside the field's tables, which stay as they are.
+const LEAVING: Migration = Migration::both(
+    "tokenserver 0002 failures drains",
+    "create table node_failures (
+        node_id bigint primary key,
+        failed_at bigint not null,
+        downed_before integer not null
+    );
+    create table drains (
+        node_id bigint primary key,
+        rate integer not null,
+        began_at bigint not null,
+        ended_at bigint,
+        outcome varchar(16),
+        total bigint not null,
+        moved bigint not null,
+        paced_from bigint not null,
+        paced_moved bigint not null,
+        trouble varchar(200)
+    );",
+);

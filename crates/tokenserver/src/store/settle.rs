@@ -24,7 +24,7 @@ store::statements! {
                 select x.uid from users x where x.email = r.email and x.service + 0 = s.id
                 order by x.created_at desc, x.uid desc limit 20
             )
-            left join nodes n on n.id = u.nodeid
+            left join nodes n on n.id = u.nodeid and (n.downed <> 2 or u.generation = 9223372036854775807)
             where s.service = $1",
         // The laterals keep their limits, and so each user is found by the index however little is known of the sizes.
         postgres: "select r.n, s.id, t.deleted_at,
@@ -40,10 +40,10 @@ store::statements! {
                 order by x.created_at desc, x.uid desc limit 20
             ) u on true
             left join lateral (select * from tombstones x where x.account = r.tombstone limit 1) t on true
-            left join nodes n on n.id = u.nodeid
+            left join nodes n on n.id = u.nodeid and (n.downed <> 2 or u.generation = 9223372036854775807)
             where s.service = $1",
     };
-    static INSERT = both(
+    pub(super) static INSERT = both(
         "insert into users (service, email, generation, client_state, created_at, nodeid, keys_changed_at)
         select $1, r.email, r.generation, r.client_state, r.created_at, r.node_id, r.keys_changed_at
         from {rows $2: email text, generation bigint, client_state text, created_at bigint, node_id bigint,

@@ -2,12 +2,15 @@
 
 mod carrying;
 mod counting;
+mod leaving;
+mod moving;
 mod planning;
 mod settling;
+mod years;
 
 use super::lookup::Known;
 use super::*;
-use crate::rules::{NewUsers, NodeUrl, Presented};
+use crate::rules::{NewUsers, NodeName, NodeUrl, Presented};
 use crate::{ClientState, Refusal};
 use account::{AccountId, IdpId, Millis, Subject};
 use keys::RootKey;
@@ -52,7 +55,8 @@ async fn with_nodes(nodes: &[(&str, i64, i64)]) -> [TestStore; 2] {
             let node = NodeUrl::parse(node).expect("a node");
             let add =
                 AddNode { node, capacity: *capacity, available: *available, rest: NodeChange::default() };
-            assert!(test.store.run(add).await.expect("the store answers").is_some());
+            let added = test.store.run(add).await.expect("the store answers");
+            assert!(matches!(added, Added::New(_)));
         }
     }
     tests

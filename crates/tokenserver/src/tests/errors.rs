@@ -124,7 +124,7 @@ async fn new_users_can_be_turned_away_and_this_goes_before_an_ill_formed_query()
 #[tokio::test]
 async fn without_a_node_the_client_comes_again_later() {
     let test = store::testing::sqlite(TABLES).await;
-    let house = House::without_nodes(test.store.clone(), settings(), None);
+    let house = House::without_nodes(test.store.clone(), &settings(), None);
     let answer = house.exchange("user", 100, KEY_ID).await;
     assert_eq!(answer.refusal(), "503 internal-error | internal |  | Server error");
     assert_eq!(answer.header("retry-after"), "60");
@@ -134,7 +134,7 @@ async fn without_a_node_the_client_comes_again_later() {
 async fn a_store_that_is_down_is_no_verdict_on_anybody() {
     let unreachable = store::Settings::at("postgres://nobody@127.0.0.1:1/none");
     let store = Store::open(&unreachable, Clock::manual(START)).expect("it is not contacted yet");
-    let house = House::without_nodes(store, settings(), None);
+    let house = House::without_nodes(store, &settings(), None);
     let answer = house.exchange("user", 100, KEY_ID).await;
     assert_eq!(answer.refusal(), "503 internal-error | internal |  | Server error");
     assert_eq!(answer.header("retry-after"), "10");
@@ -148,7 +148,7 @@ async fn a_store_that_is_down_is_no_verdict_on_anybody() {
 #[tokio::test]
 async fn missing_tables_are_an_outage_too() {
     let test = store::testing::sqlite(&[]).await;
-    let house = House::without_nodes(test.store.clone(), settings(), None);
+    let house = House::without_nodes(test.store.clone(), &settings(), None);
     assert_eq!(house.exchange("user", 100, KEY_ID).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -217,7 +217,7 @@ async fn a_retired_user_whose_node_is_gone_stays_a_failure_of_the_server() {
 #[tokio::test]
 async fn an_identity_provider_that_cannot_be_asked_is_no_verdict_on_the_token() {
     let test = store::testing::sqlite(TABLES).await;
-    let house = House::without_nodes(test.store.clone(), settings(), Some("http://127.0.0.1:1"));
+    let house = House::without_nodes(test.store.clone(), &settings(), Some("http://127.0.0.1:1"));
     let headers = [("authorization", "Bearer opaque token".to_owned()), ("x-keyid", KEY_ID.to_owned())];
     let answer = house.get(SYNC, &headers).await;
     assert_eq!(answer.refusal(), "503 internal-error | internal |  | Server error");

@@ -69,8 +69,8 @@ async fn two_processes_on_one_store_make_one_row_too() {
     let tombstones = Tombstones::new(&RootKey::generate(), Duration::ZERO);
     let server =
         Tokenserver::new(settings(), other.clone(), idps.clone(), verifier, tombstones, Lifecycle::new());
-    let two = capability(&other, idps, server.ok()).public.split_for_parts().0;
-    let two = House { public: two, ..House::without_nodes(other, settings(), None) };
+    let two = capability(&other, idps, None, server.ok()).public.split_for_parts().0;
+    let two = House { public: two, ..House::without_nodes(other, &settings(), None) };
     // The same tokens, at either door.
     let headers = one.headers("user", 100, KEY_ID);
     let requests = (0..64).map(|n| if n % 2 == 0 { &one } else { &two }.get(SYNC, &headers));

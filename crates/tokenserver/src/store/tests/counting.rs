@@ -80,11 +80,13 @@ async fn a_node_is_added_once_and_every_flag_can_be_set_and_cleared() {
     for test in with_nodes(&[("https://a", 5, 10)]).await {
         let node = NodeUrl::parse("https://A/").expect("a node");
         let again = AddNode { node: node.clone(), capacity: 99, available: 99, rest: NodeChange::default() };
-        assert_eq!(test.store.run(again).await.expect("the store answers"), None);
-        let update = |change| UpdateNode { given: "https://A/".to_owned(), node: Some(node.clone()), change };
+        let there = Added::There("https://a".to_owned());
+        assert_eq!(test.store.run(again).await.expect("the store answers"), there);
+        let update = |change| UpdateNode { name: NodeName::new("https://A/"), change };
         for flag in [true, false] {
             let change = NodeChange { downed: Some(flag), backoff: Some(flag), ..NodeChange::default() };
-            let changed = test.store.run(update(change)).await.expect("the store answers").expect("there");
+            let changed = test.store.run(update(change)).await.expect("the store answers");
+            let Updated::Done(changed) = changed else { panic!("{changed:?}") };
             assert_eq!(
                 (changed.downed, changed.backoff, changed.available, changed.capacity),
                 (flag, flag, 5, 10)
@@ -96,11 +98,11 @@ async fn a_node_is_added_once_and_every_flag_can_be_set_and_cleared() {
             current_load: Some(3),
             ..NodeChange::default()
         };
-        test.store.run(update(change)).await.expect("the store answers").expect("there");
+        test.store.run(update(change)).await.expect("the store answers");
         let listed = test.store.scan(ListNodes).await.expect("the store answers");
         assert_eq!((listed[0].capacity, listed[0].available, listed[0].current_load), (20, 7, 3));
-        let stranger = UpdateNode { given: "x".to_owned(), node: None, change: NodeChange::default() };
-        assert_eq!(test.store.run(stranger).await.expect("the store answers"), None);
+        let stranger = UpdateNode { name: NodeName::new("x"), change: NodeChange::default() };
+        assert_eq!(test.store.run(stranger).await.expect("the store answers"), Updated::Unknown);
     }
 }
 

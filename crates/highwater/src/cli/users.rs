@@ -1,0 +1,83 @@
+use crate::moment::Moment;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// What can be done with the Tokenserver's users. Each is named as the rows name it, `subject@domain`, or by the id of a
+/// row.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Show a user's rows, the newest first.
+    #[command(
+        after_help = "Example: highwater user show 0123456789abcdef0123456789abcdef@api.accounts.firefox.com"
+    )]
+    Show {
+        /// Who.
+        user: String,
+    },
+    /// Assign a user who has not come yet, or who was unassigned, to a node.
+    #[command(
+        after_help = "Example: highwater user allocate 0123456789abcdef0123456789abcdef@api.accounts.firefox.com https://sync-1.example.com"
+    )]
+    Allocate {
+        /// Who: subject@domain.
+        user: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Move a user to another node. The data does not move: clients upload it anew, and the purge deletes the old.
+    #[command(
+        after_help = "Example: highwater user move 0123456789abcdef0123456789abcdef@api.accounts.firefox.com https://sync-2.example.com"
+    )]
+    Move {
+        /// Who.
+        user: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Count the users.
+    #[command(after_help = "Example: highwater user count --until 2026-11-20 --append counts.jsonl")]
+    Count {
+        /// Only those whose row was made by then; the last midnight in UTC by default.
+        #[arg(long, value_name = "WHEN")]
+        until: Option<Moment>,
+        /// Also append the count to a file, as one line of JSON in the form of the field's own script.
+        #[arg(long, value_name = "FILE")]
+        append: Option<PathBuf>,
+    },
+}
+
+/// Where a user is to live.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The node; wherever a new user would go by default.
+    pub(crate) node: Option<String>,
+    /// Also when the node takes nobody: it is full, cordoned, down or failed.
+    #[arg(long, requires = "node")]
+    pub(crate) force: bool,
+}
+
+/// Options of `purge`.
+#[derive(Debug, Args)]
+pub(crate) struct PurgeOptions {
+    /// Only rows that were replaced at least so many seconds ago.
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+    pub(crate) grace_seconds: u32,
+    /// Stop after the data of so many rows was deleted.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max: Option<u64>,
+    /// Only tell what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Also delete the data of nodes that are out of order.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Where the data of nodes that are out of order is now.
+    #[arg(long, value_name = "URL", requires = "force")]
+    pub(crate) override_node: Option<String>,
+    /// Only rows above this one.
+    #[arg(long, value_name = "UID")]
+    pub(crate) above_uid: Option<i64>,
+    /// Only rows below this one.
+    #[arg(long, value_name = "UID")]
+    pub(crate) below_uid: Option<i64>,
+}
