@@ -1,9 +1,9 @@
 //! What only tests and benches need: temporary servers, free ports, made-up data.
 //!
 //! The outside world of the tests is the real thing: [`Postgres`] is a real cluster made by `initdb`, [`Moto`] a real
-//! SQS server over HTTP, [`Nginx`] and [`Caddy`] real reverse proxies, [`OpenIdProvider`] a real OpenID provider. Each
-//! listens on a free port of the loopback, keeps its files in a temporary folder and is gone when its value is dropped, or
-//! when the process that holds it dies, however it dies.
+//! SQS server over HTTP, [`Redis`] a real Redis, [`Nginx`] and [`Caddy`] real reverse proxies, [`OpenIdProvider`] a real
+//! OpenID provider. Each listens on a free port of the loopback, keeps its files in a temporary folder and is gone when its
+//! value is dropped, or when the process that holds it dies, however it dies.
 //!
 //! One cluster serves a whole test run: `./test` starts it by the `test-services` program and names it in
 //! [`POSTGRES_URL`]; [`postgres_server`] uses that one, or starts one for the process. Each test then works in a
@@ -21,6 +21,7 @@ mod openid_provider;
 mod port;
 mod postgres;
 mod programs;
+mod redis;
 mod rerun;
 mod server;
 mod supervised;
@@ -33,6 +34,7 @@ pub use nginx::Nginx;
 pub use openid_provider::{Login, OpenIdClient, OpenIdOptions, OpenIdProvider};
 pub use port::free_port;
 pub use postgres::{Fsync, Postgres, PostgresOptions};
+pub use redis::Redis;
 pub use rerun::Rerun;
 pub use server::{MOTO_URL, POSTGRES_URL, PYTHON, PostgresServer, moto_endpoint, postgres_server};
 pub use tls::{Authority, Heard, MutualTls, Papers};

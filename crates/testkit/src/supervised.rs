@@ -109,7 +109,8 @@ impl Supervised {
         self.say("leave");
     }
 
-    fn say(&mut self, word: &str) {
+    /// Sends a signal (its name without `SIG`), or another of the shell's words.
+    pub(crate) fn say(&mut self, word: &str) {
         let words = self.words.as_mut().expect("the pipe is closed only by dropping");
         // A server that ended by itself took the reader with it; there is nothing left to tell then.
         let _ = writeln!(words, "{word}");
