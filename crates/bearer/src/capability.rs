@@ -84,7 +84,14 @@ impl Bearer {
 
     /// How it is, for whoever looks after it.
     pub fn findings(&self) -> Vec<Finding> {
-        let sight = self.0.gate.verifier().sight(self.0.now());
-        vec![self.0.follower.finding(sight)]
+        let verifier = self.0.gate.verifier();
+        let feed = self.0.follower.finding(verifier.sight(self.0.now()));
+        [feed].into_iter().chain(verifier.shared_trouble().map(shared)).collect()
     }
+}
+
+/// Without the tier each node works by itself: that is no outage, and somebody should look.
+fn shared(trouble: Option<String>) -> Finding {
+    let is_degraded = trouble.is_some();
+    Finding { name: "shared", is_degraded, detail: trouble.unwrap_or_else(|| "connected".to_owned()) }
 }

@@ -39,6 +39,8 @@ pub enum Word<'a> {
     },
     /// Events may have been missed, or places begin anew: what is remembered counts no longer.
     BeginAnew {
+        /// What the places are of.
+        epoch: &'a str,
         /// Where it begins.
         position: i64,
     },
@@ -55,7 +57,7 @@ impl Hears for Verifier {
         match word {
             Word::Changed { account, position, at } => self.account_changed_at(account, position, at),
             Word::ReadTo { position, proven_at } => self.feed_read(position, proven_at),
-            Word::BeginAnew { position } => self.feed_lost(position),
+            Word::BeginAnew { epoch, position } => self.feed_lost(epoch, position),
         }
     }
 }
@@ -111,7 +113,7 @@ impl<H: Hears> Follower<H> {
         loop {
             match self.feed.head().await {
                 Ok(head) => {
-                    self.hears.hear(Word::BeginAnew { position: head.position });
+                    self.hears.hear(Word::BeginAnew { epoch: &head.epoch, position: head.position });
                     *self.place.lock() = Place { cursor: Some(head.clone()), ..Place::default() };
                     return self.feed.tail(head);
                 }

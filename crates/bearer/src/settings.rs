@@ -3,6 +3,7 @@ use account::IdpId;
 use idp::Idps;
 use outbound::Url;
 use serde::Deserialize;
+use std::path::Path;
 use std::time::Duration;
 use verify::{InvalidPolicy, Policy, PolicyConfig};
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub policy: PolicyConfig,
     /// Accounts that are created at their first use. Without it nobody has one, and nobody needs one.
     pub accounts: Option<AccountSettings>,
+    /// What several nodes remember together. Without it each remembers by itself.
+    pub shared: Option<shared::Settings>,
 }
 
 /// How accounts come to be here.
@@ -44,7 +47,7 @@ const fn yes() -> bool {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { proxy: Proxy::Nginx, policy: PolicyConfig::default(), accounts: None }
+        Self { proxy: Proxy::Nginx, policy: PolicyConfig::default(), accounts: None, shared: None }
     }
 }
 
@@ -76,12 +79,22 @@ pub enum InvalidSettings {
     /// No time at all.
     #[error("accounts.profile_timeout_seconds must be above zero")]
     ProfileTimeout,
+    /// Something is wrong with what nodes share.
+    #[error("shared.{0}")]
+    Shared(#[from] shared::InvalidSettings),
     /// The HTTP client cannot be built.
     #[error("accounts.profile_url: {0}")]
     Client(String),
 }
 
 impl Settings {
+    /// Relative paths are relative to this folder.
+    pub fn settle_paths(&mut self, folder: &Path) {
+        if let Some(shared) = &mut self.shared {
+            shared.settle_paths(folder);
+        }
+    }
+
     /// The policy, if all of them can work; the first thing that is wrong otherwise.
     pub fn check(&self, idps: &Idps) -> Result<Policy, InvalidSettings> {
         if let Some(idp) = self.policy.after_change.keys().find(|idp| idps.by_id(idp).is_none()) {
@@ -89,6 +102,7 @@ impl Settings {
             return Err(InvalidSettings::UnknownIdp { idp: idp.clone(), known: known.join(", ") });
         }
         self.accounts.as_ref().map_or(Ok(()), AccountSettings::check)?;
+        self.shared.as_ref().map_or(Ok(()), shared::Settings::check)?;
         Ok(Policy::new(&self.policy)?)
     }
 }
@@ -157,6 +171,7 @@ mod tests {
             (accounts("s", "https://u:p@h", 1), "profile_url"),
             (accounts("s", "https://h", 0), "profile_timeout_seconds"),
             (json!({ "prxy": "nginx" }), "prxy"),
+            (json!({ "shared": { "url": "http://h", "secrets": [] } }), "shared.url"),
         ] {
             let error = checked(given.clone()).expect_err(field);
             assert!(error.contains(field), "{given}: {error}");

@@ -6,6 +6,7 @@ mod introspecting;
 mod opening;
 mod provider;
 mod proxies;
+mod sharing;
 
 use crate::capability::Inner;
 use crate::{AccountSettings, Bearer, Ledgered, MIGRATIONS, STATEMENTS, Settings};

@@ -12,13 +12,14 @@ use broker::Broker;
 use idp::{Idp, Idps};
 use keys::{Callers, RootKey};
 use ledger::{Capability, Ledger, Role, Tombstones, Worker};
+use shared::Tier;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Clock, Engine, Migration, MigrationReport, Store, StoreError};
 use tokenserver::Tokenserver;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use verify::{Asking, Options, Records, Verifier};
+use verify::{Asking, Options, Records, Shared, Verifier};
 use work::Lifecycle;
 
 /// The composed whole.
@@ -67,7 +68,9 @@ impl House {
             ));
             capabilities.push(fresh_keys(idps));
         }
-        let bearer = bearer(settings, &store, idps.as_ref(), &tombstones)?;
+        let shared = settings.bearer.as_ref().and_then(|own| own.shared.clone()).map(Tier::new);
+        capabilities.extend(shared.as_ref().map(connected));
+        let bearer = bearer(settings, &store, idps.as_ref(), &tombstones, shared)?;
         capabilities.extend(bearer.as_ref().map(|it| bearer_of(it, serving)));
         let broker = broker(settings, &store, &root, &tombstones, serving)?;
         capabilities.extend(broker.as_ref().map(|it| broker_of(it, serving)));
@@ -184,13 +187,17 @@ fn bearer(
     store: &Store,
     idps: Option<&Idps>,
     tombstones: &Tombstones,
+    tier: Option<Arc<Tier>>,
 ) -> Result<Option<Bearer>> {
     let (Some(own), Some(idps)) = (settings.bearer.clone(), idps) else { return Ok(None) };
     let records = Ledgered::new(store.clone(), tombstones.clone());
     let records_of_accounts: Arc<dyn Records> = Arc::new(records.clone());
+    let secrets = own.shared.as_ref().and_then(shared::Settings::secrets);
+    let shared =
+        tier.zip(secrets).map(|(tier, (secret, other_secrets))| Shared { tier, secret, other_secrets });
     // Nothing is derived from facts here: the room is for tokens.
     let options =
-        Options { asking: Asking::Introspect, derived_bytes: 0, records: Some(records_of_accounts) };
+        Options { asking: Asking::Introspect, derived_bytes: 0, records: Some(records_of_accounts), shared };
     let verifier = Verifier::with(idps.clone(), &settings.verify, options);
     Bearer::new(own, store.clone(), idps.clone(), verifier, records).map(Some).context("bearer")
 }
@@ -225,6 +232,13 @@ fn broker_of(broker: &Broker, serving: Option<Serving<'_>>) -> Capability {
     let delivers = serving.is_some_and(|serving| serving.does(Role::Deliver));
     let public = if delivers { capability.public } else { OpenApiRouter::default() };
     Capability { public, ..capability }
+}
+
+/// The loop that keeps the nodes' shared memory connected.
+fn connected(tier: &Arc<Tier>) -> Capability {
+    let tier = Arc::clone(tier);
+    let worker = Worker::new("bearer.shared", Some(Role::Verify), move |stop| tier.keep_connected(stop));
+    Capability { name: "shared", workers: vec![worker], ..Capability::default() }
 }
 
 /// The loops that keep the identity providers' keys fresh.

@@ -80,6 +80,9 @@ impl Settings {
         for idp in &mut self.idp {
             idp.settle_paths(folder);
         }
+        if let Some(bearer) = &mut self.bearer {
+            bearer.settle_paths(folder);
+        }
         if let Some(broker) = &mut self.broker {
             broker.settle_paths(folder);
         }

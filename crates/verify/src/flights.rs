@@ -3,6 +3,7 @@
 use crate::errands::Errands;
 use crate::lives::Life;
 use crate::memory::TokenKey;
+use crate::shared::Via;
 use crate::{CheckError, Facts};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A failure that names no longer wait than this is worth another try at once, if others wait too.
-const WORTH_ANOTHER_TRY: Duration = Duration::from_secs(10);
+pub(crate) const WORTH_ANOTHER_TRY: Duration = Duration::from_secs(10);
 /// What one who had no patience is told.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -22,6 +23,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Learned {
     pub(crate) facts: Arc<Facts>,
     pub(crate) life: Arc<Life>,
+    pub(crate) via: Via,
 }
 
 pub(crate) type Outcome = Result<Learned, CheckError>;
@@ -191,7 +193,7 @@ mod tests {
             Arc::new(claims.into_facts(IdpId::new("idp").expect("valid"), Source::Word, Millis::ZERO));
         let lives = Lives::new();
         let life = lives.join(&facts.account(), lives.stamp(), Record::default()).expect("unchanged");
-        Learned { facts, life }
+        Learned { facts, life, via: Via::Asked }
     }
 
     impl Airport {

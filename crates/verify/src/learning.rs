@@ -1,6 +1,7 @@
 //! How something new is found out about a token, and remembered.
 
 mod asking;
+mod finding;
 
 pub use asking::Asking;
 
@@ -8,12 +9,13 @@ use crate::claims::{Claims, Expiry};
 use crate::flights::{Learned, Outcome};
 use crate::lives::{Changed, Lives, Stamp};
 use crate::memory::{Inactive, Memory, Remembered, TokenKey};
+use crate::shared::{Failures, Together, Via, Wanted};
 use crate::span::Span;
 use crate::words::Words;
-use crate::{CheckError, Facts, NoRecords, Options, Record, Records, Refusal, Settings, Source};
-use account::Millis;
-use asking::told;
-use idp::{Idp, Idps, Lane, OpaqueTokens, SignatureError};
+use crate::{CheckError, Facts, NoRecords, Options, Place, Record, Records, Refusal, Settings, Source};
+use account::{AccountId, Millis};
+use finding::{Came, Found, Unfound};
+use idp::{Idp, Idps, OpaqueTokens};
 use jose::{Compact, Header, is_base64url};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use std::time::Duration;
 /// The longest token that is no JWT and yet worth a question, in bytes.
 const MAX_OPAQUE: usize = 2048;
 /// How far before its `exp` an opaque token is asked about each time: the identity provider's clock may be ahead.
-const SKEW: Duration = Duration::from_secs(5);
+pub(crate) const SKEW: Duration = Duration::from_secs(5);
 /// How often something is learned anew because the account changed meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -32,6 +34,7 @@ pub(crate) struct Learner {
     pub(crate) lives: Arc<Lives>,
     records: Option<Arc<dyn Records>>,
     asking: Asking,
+    together: Option<Together>,
     words: Words,
     leeway: Duration,
     remember_signed: Duration,
@@ -57,27 +60,32 @@ pub(crate) struct Inquiry<'a> {
     pub(crate) key: TokenKey,
     /// For whom, where there is not enough for all.
     pub(crate) caller: &'a str,
+    /// What the answer has to be, where others may know it.
+    pub(crate) wanted: Wanted,
+    /// Across the tries of one flight.
+    pub(crate) failures: &'a Failures,
     pub(crate) now: Millis,
 }
 
-type Found = Result<Facts, CheckError>;
-
 impl Learner {
     pub(crate) fn new(idps: Idps, settings: &Settings, options: Options) -> Self {
-        let Options { records, asking, derived_bytes } = options;
+        let Options { records, asking, derived_bytes, shared } = options;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let remember_told = seconds(settings.remember_told_seconds);
+        let remember_inactive = seconds(settings.remember_inactive_seconds);
         Self {
             idps,
             memory: Memory::new(settings.memory_bytes, settings.inactive_bytes, derived_bytes),
             lives: Lives::new(),
             records,
             asking,
+            together: shared.map(|shared| Together::new(&shared, remember_told, remember_inactive)),
             words: Words::default(),
             leeway: seconds(settings.leeway_seconds),
             remember_signed: seconds(settings.remember_signed_seconds),
-            remember_told: seconds(settings.remember_told_seconds),
+            remember_told,
             refresh_told: seconds(settings.refresh_told_seconds),
-            remember_inactive: seconds(settings.remember_inactive_seconds),
+            remember_inactive,
         }
     }
 
@@ -108,37 +116,79 @@ impl Learner {
         };
         match facts {
             Ok(facts) => {
-                let learned = self.joined(facts, stamp, Record::default()).ok()?;
+                let learned = self.joined(facts, stamp, Record::default(), Via::Asked).ok()?;
                 self.remember(inquiry.key, &learned, inquiry.now);
                 learned.life.goes_on().then_some(Ok(learned))
             }
-            Err(error) => Some(Err(self.failed(error, inquiry))),
+            Err(error) => Some(Err(self.failed(error.into(), inquiry))),
         }
     }
 
     /// Finds out about a token and remembers it. What was asked before an event of the account is worth nothing after
-    /// it: it is asked anew.
-    pub(crate) async fn learn(&self, inquiry: Inquiry<'_>) -> Outcome {
+    /// it, whoever asked: it is asked anew.
+    pub(crate) async fn learn(&self, mut inquiry: Inquiry<'_>) -> Outcome {
         for _ in 0..ATTEMPTS {
-            let stamp = self.lives.stamp();
-            let facts = self.found(&inquiry).await.map_err(|error| self.failed(error, &inquiry))?;
-            let record = match &self.records {
-                Some(records) => records.record(&facts.account()).await?,
-                None => Record::default(),
-            };
-            if let Ok(learned) = self.joined(facts, stamp, record) {
-                self.remember(inquiry.key, &learned, inquiry.now);
+            let found = self.found(&inquiry).await.map_err(|error| self.failed(error, &inquiry))?;
+            if let Some(learned) = self.settled(found, &inquiry).await? {
                 return Ok(learned);
             }
+            inquiry.wanted = inquiry.wanted.news();
         }
         // Events without end: whoever asks again in a moment finds it quieter.
         Err(CheckError::Unavailable { retry_after: Duration::from_secs(1) })
     }
 
-    fn joined(&self, mut facts: Facts, stamp: Stamp, record: Record) -> Result<Learned, Changed> {
+    /// Hangs what was found on a life of its account, and remembers it here and, if it was asked here, for others. `None`
+    /// when an event of the account came between.
+    async fn settled(&self, found: Found, inquiry: &Inquiry<'_>) -> Result<Option<Learned>, CheckError> {
+        let Found { facts, came, via, stamp } = found;
+        let (record, latest) = match self.recorded(&facts.account(), &came).await {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                came.let_go().await;
+                return Err(error.into());
+            }
+        };
+        let Some(stamp) = self.stamp_of(&came, stamp, latest.as_ref()) else { return Ok(None) };
+        let Ok(learned) = self.joined(facts, stamp, record, via) else {
+            came.let_go().await;
+            return Ok(None);
+        };
+        self.remember(inquiry.key, &learned, inquiry.now);
+        if let Came::Here(Some(claim)) = came {
+            self.share(claim, &learned.facts, stamp, latest.as_ref(), inquiry.now).await;
+        }
+        Ok(Some(learned))
+    }
+
+    /// When what was found began to be found out, as far as the account is concerned. What was asked elsewhere counts if its
+    /// asker had heard of the account's latest event, which the store knows, and if store, asker and this node speak of the
+    /// same feed.
+    fn stamp_of(&self, came: &Came, stamp: Stamp, latest: Option<&Place>) -> Option<Stamp> {
+        let Came::Elsewhere(began) = came else { return Some(stamp) };
+        let is_our_feed = self.lives.place(stamp).is_some_and(|here| here.epoch == began.epoch);
+        if is_our_feed && latest.is_some_and(|latest| began.covers(latest)) {
+            return Some(stamp.raised_to(began.position));
+        }
+        if let Some(together) = &self.together {
+            together.was_overtaken();
+        }
+        None
+    }
+
+    /// What is on record of an account; of one whose facts are shared, where its latest event is, too.
+    async fn recorded(&self, account: &AccountId, came: &Came) -> Result<(Record, Option<Place>), NoRecords> {
+        match (&self.records, came) {
+            (None, _) => Ok((Record::default(), None)),
+            (Some(records), Came::Here(None)) => Ok((records.record(account).await?, None)),
+            (Some(records), _) => records.placed_record(account).await,
+        }
+    }
+
+    fn joined(&self, mut facts: Facts, stamp: Stamp, record: Record, via: Via) -> Result<Learned, Changed> {
         facts.words().for_each(|word| self.words.share(word));
         let life = self.lives.join(&facts.account(), stamp, record)?;
-        Ok(Learned { facts: Arc::new(facts), life })
+        Ok(Learned { facts: Arc::new(facts), life, via })
     }
 
     /// A fact proved by a key counts for as long as the identity provider has that key.
@@ -152,7 +202,7 @@ impl Learner {
     }
 
     fn remember(&self, key: TokenKey, learned: &Learned, now: Millis) {
-        let Learned { facts, life } = learned;
+        let Learned { facts, life, .. } = learned;
         let spread = key.spread();
         let (end, until, refresh_at) = match facts.source {
             Source::Signature(_) => {
@@ -175,41 +225,20 @@ impl Learner {
 
     /// A no ends what was remembered before. Only the identity provider's own is remembered, and only of a token that
     /// nothing but its word can prove: a JWT it does not know may be good by its signature.
-    fn failed(&self, error: CheckError, inquiry: &Inquiry<'_>) -> CheckError {
-        let Inquiry { question, token, key, now, .. } = *inquiry;
+    fn failed(&self, unfound: Unfound, inquiry: &Inquiry<'_>) -> CheckError {
+        let (error, learned_at) = match unfound {
+            Unfound::Here(error) => (error, inquiry.now),
+            Unfound::No { learned_at } => (Refusal::IdentityProvider.into(), learned_at),
+        };
         match error {
-            CheckError::Refused(Refusal::IdentityProvider)
-                if question == Question::Facts || Compact::split(token).is_err() =>
-            {
-                let until = now.plus(key.spread().around(self.remember_inactive));
-                self.memory.remember_inactive(key, Inactive { learned_at: now, until });
+            CheckError::Refused(Refusal::IdentityProvider) if inquiry.is_its_word_final() => {
+                let until = learned_at.plus(inquiry.key.spread().around(self.remember_inactive));
+                self.memory.remember_inactive(inquiry.key, Inactive { learned_at, until });
             }
-            CheckError::Refused(_) => self.memory.forget(&key),
+            CheckError::Refused(_) => self.memory.forget(&inquiry.key),
             CheckError::Unavailable { .. } | CheckError::TimedOut { .. } => {}
         }
         error
-    }
-
-    async fn found(&self, inquiry: &Inquiry<'_>) -> Found {
-        match (inquiry.question, jwt(inquiry.token)?) {
-            (Question::Facts, Some(jwt)) => self.verify(&jwt, inquiry).await,
-            (Question::Word, Some(jwt)) => {
-                let claims = jwt.payload().map_err(Refusal::from).and_then(|json| Claims::read(&json));
-                match claims {
-                    Ok(claims) => {
-                        let facts = self.asked(self.idp_of(&claims)?, inquiry, claims.expires_at()).await?;
-                        // Remembered, its word on another account would be this token's from now on.
-                        if facts.subject == *claims.subject() {
-                            Ok(facts)
-                        } else {
-                            Err(Refusal::IdentityProvider.into())
-                        }
-                    }
-                    Err(_) => self.asked(self.idps.default_idp(), inquiry, None).await,
-                }
-            }
-            (_, None) => self.asked(self.idps.default_idp(), inquiry, None).await,
-        }
     }
 
     /// The cheap checks come first: none of them needs the signature, and all must hold.
@@ -226,21 +255,6 @@ impl Learner {
         Ok((header, claims, idp))
     }
 
-    async fn verify(&self, jwt: &Compact<'_>, inquiry: &Inquiry<'_>) -> Found {
-        let (header, claims, idp) = self.checked(jwt, inquiry.now)?;
-        match idp.verify_signature(jwt, &header).await {
-            Ok(proof) => Ok(claims.into_facts(idp.id().clone(), Source::Signature(proof), inquiry.now)),
-            // With no key at all the identity provider's word is the only proof there can be.
-            Err(SignatureError::NoKeys { retry_after }) if self.asking.can_ask(idp) => {
-                let told = self.asked(idp, inquiry, claims.expires_at()).await;
-                // Then it is for the keys to tell, once they are there.
-                let untold = matches!(told, Err(CheckError::Refused(Refusal::Unsupported)));
-                if untold { Err(CheckError::Unavailable { retry_after }) } else { told }
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// The identity provider that `iss` names; the default one for a token without `iss`.
     fn idp_of(&self, claims: &Claims) -> Result<&Arc<Idp>, Refusal> {
         match &claims.iss {
@@ -249,16 +263,20 @@ impl Learner {
         }
     }
 
-    async fn asked(&self, idp: &Idp, inquiry: &Inquiry<'_>, expires_at: Option<Millis>) -> Found {
-        let lane = if self.memory.knows(&inquiry.key) {
-            Lane::Known
-        } else {
-            Lane::Unknown { caller: inquiry.caller }
-        };
-        let facts = told(self.asking, idp, inquiry, lane, expires_at).await?;
-        // The identity provider's clock may differ from ours, but not by more than any other's.
-        let ended = facts.expires_at.is_some_and(|end| end.plus(self.leeway) <= inquiry.now);
-        if ended { Err(Refusal::Expired.into()) } else { Ok(facts) }
+    /// What is wrong with the tier that processes share; `None` when nothing is, or there is none.
+    pub(crate) fn trouble_with_others(&self) -> Option<String> {
+        self.together.as_ref().and_then(Together::trouble)
+    }
+
+    pub(crate) fn shares(&self) -> bool {
+        self.together.is_some()
+    }
+}
+
+impl Inquiry<'_> {
+    /// Whether the identity provider's no settles it: a JWT that it does not know may be good by its signature.
+    fn is_its_word_final(&self) -> bool {
+        self.question == Question::Facts || Compact::split(self.token).is_err()
     }
 }
 

@@ -16,6 +16,9 @@
 //!
 //! With the feature `tower`, `BearerLayer` puts a gate before an axum service.
 //!
+//! With a [`Shared`] tier, what the identity provider says is known to every process of the house once one of them has asked.
+//! This crate brings none: whoever has a store implements [`SharedTier`] for it.
+//!
 //! A [`CheckError`] says whose fault it is: [`CheckError::Refused`] is the token's (401), [`CheckError::Unavailable`]
 //! is trouble at the identity provider (503 with `Retry-After`). The second never comes of a token alone.
 //!
@@ -66,6 +69,7 @@ mod record;
 mod rejection;
 mod scopes;
 mod settings;
+mod shared;
 mod sight;
 mod span;
 mod verifier;
@@ -86,9 +90,10 @@ pub use layer::{BearerLayer, BearerService};
 pub use learning::Asking;
 pub use numeric_date::NumericDate;
 pub use policy::{InvalidPolicy, Policy, PolicyConfig, RouteConfig, Rule};
-pub use record::{NoRecords, Record, Records};
+pub use record::{NoRecords, Place, Record, Records};
 pub use rejection::Rejection;
 pub use scopes::Scopes;
 pub use settings::Settings;
+pub use shared::{Claimed, Kept, Kind, MAX_KEPT, Shared, SharedSecret, SharedTier, TierDown, Value};
 pub use sight::Sight;
 pub use verifier::{Options, Verifier};

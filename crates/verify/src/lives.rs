@@ -8,8 +8,8 @@
 //! first: the highest position of the feed that had been heard of. [`Lives::join`] gives a life only when no event of the account was told since,
 //! and looks, and gives, under the lock that an event ends lives under.
 
-use crate::Record;
 use crate::memory::FirstBytes;
+use crate::{Place, Record};
 use account::{AccountId, Millis};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -71,6 +71,8 @@ struct Table {
     /// every event before it, told or not.
     known: i64,
     beginning: u64,
+    /// What the positions are of; `None` before the first beginning.
+    epoch: Option<Arc<str>>,
 }
 
 /// The positions of the latest events, by account.
@@ -156,12 +158,21 @@ impl Lives {
         table.known = table.known.max(position);
     }
 
-    /// Positions begin anew at `position`: nothing that was learned before counts.
-    pub(crate) fn begin_anew(&self, position: i64) {
+    /// How much of the feed had been heard of at that stamp; `None` when it is not known what feed that was.
+    pub(crate) fn place(&self, stamp: Stamp) -> Option<Place> {
+        let table = self.table.lock();
+        let epoch = table.epoch.clone().filter(|_| stamp.beginning == table.beginning)?;
+        Some(Place { epoch, position: stamp.position })
+    }
+
+    /// Positions begin anew at `position`, in another epoch perhaps: nothing that was learned before counts.
+    pub(crate) fn begin_anew(&self, epoch: &str, position: i64) {
         let ended: Vec<Arc<Life>> = {
             let mut table = self.table.lock();
             let beginning = table.beginning + 1;
-            let before = mem::replace(&mut *table, Table { beginning, known: position, ..Table::default() });
+            let epoch = Some(Arc::from(epoch));
+            let anew = Table { beginning, known: position, epoch, ..Table::default() };
+            let before = mem::replace(&mut *table, anew);
             let lives = before.lives.into_values().filter_map(|life| life.upgrade());
             lives.inspect(|life| life.over.store(true, Ordering::Release)).collect()
         };
@@ -184,6 +195,14 @@ impl Table {
             self.awaited.clear();
         }
         self.awaited.insert(tag, changed_at);
+    }
+}
+
+impl Stamp {
+    /// The stamp of something learned elsewhere, when `position` had been heard of: this one had been taken when it was
+    /// known that the account's latest event was not above that.
+    pub(crate) fn raised_to(self, position: i64) -> Self {
+        Self { position: self.position.max(position), ..self }
     }
 }
 
@@ -315,7 +334,7 @@ mod tests {
         lives.read_to(900);
         let (life, before) =
             (lives.join(&account("a"), lives.stamp(), Record::default()).expect("unchanged"), lives.stamp());
-        lives.begin_anew(3);
+        lives.begin_anew("e", 3);
         assert!(!life.goes_on());
         assert_eq!(lives.join(&account("b"), before, Record::default()).err(), Some(Changed));
         lives.end(&account("a"), 4, None);

@@ -1,12 +1,15 @@
 //! What is counted.
 
-use crate::flights::Role;
-use crate::{CheckError, Facts, Refusal, Source};
+use crate::flights::{Learned, Role};
+use crate::shared::{Lookups, Via};
+use crate::{CheckError, Refusal, Source};
 use account::Millis;
 use metrics::{Counter, Histogram};
 
 /// Held handles: a look-up in the recorder would cost more than a remembered check.
 pub(crate) struct Meters {
+    /// Of this process's own memory.
+    pub(crate) local: Lookups,
     pub(crate) remembered: Counter,
     pub(crate) negative: Counter,
     pub(crate) stale: Counter,
@@ -33,6 +36,7 @@ impl Meters {
         );
         let outcome = |outcome: &'static str| metrics::counter!("verify.checks", "outcome" => outcome);
         Self {
+            local: Lookups::of("local"),
             remembered: outcome("remembered"),
             negative: outcome("negative"),
             stale: outcome("stale"),
@@ -47,11 +51,21 @@ impl Meters {
         }
     }
 
-    pub(crate) fn learned(&self, facts: &Facts, role: Role) {
-        let counter = match (role, facts.source) {
-            (Role::Joined, _) => &self.coalesced,
-            (Role::Began, Source::Word) => &self.told,
-            (Role::Began, Source::Signature(_)) => &self.signed,
+    /// It was remembered here.
+    pub(crate) fn recalled(&self) {
+        self.local.hit.increment(1);
+        self.remembered.increment(1);
+    }
+
+    pub(crate) fn learned(&self, learned: &Learned, role: Role) {
+        if role == Role::Joined {
+            self.local.coalesced.increment(1);
+        }
+        let counter = match (role, learned.via, learned.facts.source) {
+            (_, Via::Recalled, _) => &self.remembered,
+            (Role::Joined, ..) | (_, Via::Waited, _) => &self.coalesced,
+            (Role::Began, Via::Asked, Source::Word) => &self.told,
+            (Role::Began, Via::Asked, Source::Signature(_)) => &self.signed,
         };
         counter.increment(1);
     }

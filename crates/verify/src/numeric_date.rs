@@ -21,6 +21,16 @@ impl NumericDate {
         Self { at: birth.earliest, whole: birth.earliest != birth.latest }
     }
 
+    /// The moment, and whether it is known to the second only.
+    pub(crate) const fn parts(self) -> (Millis, bool) {
+        (self.at, self.whole)
+    }
+
+    /// From its parts.
+    pub(crate) const fn from_parts((at, whole): (Millis, bool)) -> Self {
+        Self { at, whole }
+    }
+
     /// The moment; the first one possible when it is known to the second only.
     pub const fn at(self) -> Millis {
         self.at

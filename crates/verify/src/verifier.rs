@@ -5,9 +5,10 @@ use crate::learning::{Asking, Inquiry, Learner, Question};
 use crate::lives::Life;
 use crate::memory::{Remembered, TokenKey};
 use crate::meters::Meters;
+use crate::shared::{Failures, Via, Wanted};
 use crate::sight::{Lookout, Sight};
 use crate::span::{Age, Judging};
-use crate::{CheckError, Facts, Freshness, Records, Refusal, Settings};
+use crate::{CheckError, Facts, Freshness, Records, Refusal, Settings, Shared};
 use account::{AccountId, Millis};
 use idp::Idps;
 use std::convert::Infallible;
@@ -30,11 +31,14 @@ pub struct Options {
     pub asking: Asking,
     /// About how much memory the caller's [`Facts::derive`] takes for each token, in bytes; 384. Counted as remembered.
     pub derived_bytes: usize,
+    /// What this process shares with others. `None`: nothing. Facts are shared only with `records` that know places
+    /// ([`Records::placed_record`]), and only while a feed is followed.
+    pub shared: Option<Shared>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { records: None, asking: Asking::default(), derived_bytes: 384 }
+        Self { records: None, asking: Asking::default(), derived_bytes: 384, shared: None }
     }
 }
 
@@ -92,15 +96,17 @@ impl Verifier {
     pub async fn check(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, CheckError> {
         let inner = &*self.inner;
         let key = inner.key(token)?;
-        let inquiry = Inquiry { question: Question::Facts, token, key, caller: &self.caller, now };
+        let (wanted, failures) = (Wanted::Now, &Failures::default());
+        let caller = &self.caller;
+        let inquiry = Inquiry { question: Question::Facts, token, key, caller, wanted, failures, now };
         match inner.recall(&key, freshness, now) {
             Recalled::Known(known, Age::Young) => {
-                inner.meters.remembered.increment(1);
+                inner.meters.recalled();
                 Ok(given(known, How::Remembered))
             }
             Recalled::Known(known, Age::Ripe) => {
                 inner.refresh(inquiry, &known);
-                inner.meters.remembered.increment(1);
+                inner.meters.recalled();
                 Ok(given(known, How::Remembered))
             }
             other => match inner.learner.learn_at_once(&inquiry) {
@@ -116,7 +122,9 @@ impl Verifier {
     /// identity provider that cannot be asked is a refusal.
     pub async fn ask(&self, token: &str, now: Millis) -> Result<Arc<Facts>, CheckError> {
         let key = self.inner.key(token)?;
-        let inquiry = Inquiry { question: Question::Word, token, key, caller: &self.caller, now };
+        let (wanted, failures) = (Wanted::Alone, &Failures::default());
+        let caller = &self.caller;
+        let inquiry = Inquiry { question: Question::Word, token, key, caller, wanted, failures, now };
         let outcome = self.inner.learner.learn(inquiry).await;
         self.inner.told(outcome, Role::Began).map(|answer| answer.facts)
     }
@@ -130,7 +138,9 @@ impl Verifier {
         now: Millis,
     ) -> Result<Answer, CheckError> {
         let key = self.inner.key(token)?;
-        let inquiry = Inquiry { question: Question::Word, token, key, caller: &self.caller, now };
+        let (wanted, failures) = (Wanted::Now, &Failures::default());
+        let caller = &self.caller;
+        let inquiry = Inquiry { question: Question::Word, token, key, caller, wanted, failures, now };
         let (outcome, role) = self.inner.answered(key.of_another_question(), patience, inquiry).await;
         self.inner.told(outcome, role)
     }
@@ -160,15 +170,22 @@ impl Verifier {
         self.inner.lookout.proven(proven_at);
     }
 
-    /// Events may have been missed, or positions begin anew: everything is forgotten, and nothing under way counts.
-    pub fn feed_lost(&self, position: i64) {
-        self.inner.learner.lives.begin_anew(position);
+    /// Events may have been missed, or positions begin anew, which then are those of another `epoch`: everything is
+    /// forgotten, and nothing under way counts. Also for whoever begins to follow a feed.
+    pub fn feed_lost(&self, epoch: &str, position: i64) {
+        self.inner.learner.lives.begin_anew(epoch, position);
         self.inner.learner.memory.clear();
     }
 
     /// How well this node sees what happens to accounts.
     pub fn sight(&self, now: Millis) -> Sight {
         self.inner.lookout.sight(now)
+    }
+
+    /// How the tier is that this process shares with others: `None` when there is none, then what is wrong with it, if
+    /// anything is.
+    pub fn shared_trouble(&self) -> Option<Option<String>> {
+        self.inner.learner.shares().then(|| self.inner.learner.trouble_with_others())
     }
 
     /// How many tokens are remembered, and about how many bytes that takes.
@@ -215,9 +232,21 @@ impl Inner {
         }
     }
 
+    /// What of others' knowledge would do, by what the caller and this node's sight allow.
+    fn wanted(&self, key: &TokenKey, freshness: &Freshness, now: Millis) -> Wanted {
+        let by_sight = self.lookout.longest_life(self.lookout.sight(now));
+        let by_sight = by_sight.map(|life| key.spread().shortened(life));
+        match [freshness.max_age, by_sight].into_iter().flatten().min() {
+            None => Wanted::After(Millis::new(i64::MIN)),
+            Some(Duration::ZERO) => Wanted::Now,
+            Some(age) => Wanted::After(now.minus(age)),
+        }
+    }
+
     /// Learns it anew in the background, for those who come later.
     fn refresh(&self, inquiry: Inquiry<'_>, known: &Remembered) {
         if self.errands.are_run() {
+            let inquiry = Inquiry { wanted: Wanted::After(known.facts.learned_at), ..inquiry };
             let postponed = Remembered { span: known.span.postponed(inquiry.now), ..known.clone() };
             self.learner.memory.postpone(inquiry.key, postponed);
             self.meters.refreshed.increment(1);
@@ -233,19 +262,23 @@ impl Inner {
         recalled: Recalled,
     ) -> Result<Answer, CheckError> {
         let Inquiry { token, key, now, .. } = inquiry;
+        let inquiry = Inquiry { wanted: self.wanted(&key, freshness, now), ..inquiry };
         if let Err(refusal) = self.learner.worth_it(token) {
             return Err(self.meters.failed(refusal.into()));
         }
         if self.is_known_inactive(&key, freshness, now) {
+            self.meters.local.negative.increment(1);
             self.meters.negative.increment(1);
             return Err(Refusal::IdentityProvider.into());
         }
+        self.meters.local.miss.increment(1);
         let (outcome, role) = self.answered(key, freshness.patience, inquiry).await;
         match (outcome, recalled) {
             (
                 Err(CheckError::Unavailable { .. } | CheckError::TimedOut { .. }),
                 Recalled::Known(stale, _),
             ) if stale.life.goes_on() => {
+                self.meters.local.stale.increment(1);
                 self.meters.stale.increment(1);
                 Ok(given(stale, How::Stale))
             }
@@ -258,16 +291,21 @@ impl Inner {
         }
     }
 
-    /// Waits for the answer to a question. One that an event overtook after it had arrived is asked for once more.
+    /// Waits for the answer to a question. One that an event overtook after it had arrived is asked for once more, and so
+    /// is one that was good enough only for the one who had begun to ask.
     async fn answered(
         &self,
         flight: TokenKey,
         patience: Option<Duration>,
         inquiry: Inquiry<'_>,
     ) -> (Outcome, Role) {
-        for _ in 0..2 {
+        let is_good = |learned: &Learned| {
+            let is_news = learned.via != Via::Recalled || inquiry.wanted.is_met_by(learned.facts.learned_at);
+            is_news && learned.life.goes_on()
+        };
+        for _ in 0..3 {
             let (outcome, role) = self.flights.join(flight, patience, self.flight(inquiry)).await;
-            if outcome.as_ref().map_or(true, |learned| learned.life.goes_on()) {
+            if outcome.as_ref().map_or(true, is_good) {
                 return (outcome, role);
             }
         }
@@ -276,14 +314,14 @@ impl Inner {
 
     fn flight(&self, inquiry: Inquiry<'_>) -> impl Fn() -> BoxedOutcome + Send + use<> {
         let learner = Arc::clone(&self.learner);
-        let Inquiry { question, token, key, caller, now } = inquiry;
-        let words: Arc<(Zeroizing<String>, Box<str>)> =
-            Arc::new((Zeroizing::new(token.to_owned()), Box::from(caller)));
+        let Inquiry { question, token, key, caller, wanted, now, .. } = inquiry;
+        let words: Arc<(Zeroizing<String>, Box<str>, Failures)> =
+            Arc::new((Zeroizing::new(token.to_owned()), Box::from(caller), Failures::default()));
         move || {
             let (learner, words) = (Arc::clone(&learner), Arc::clone(&words));
             Box::pin(async move {
-                let (token, caller) = &*words;
-                learner.learn(Inquiry { question, token, key, caller, now }).await
+                let (token, caller, failures) = &*words;
+                learner.learn(Inquiry { question, token, key, caller, wanted, failures, now }).await
             })
         }
     }
@@ -298,7 +336,7 @@ impl Inner {
     fn told(&self, outcome: Outcome, role: Role) -> Result<Answer, CheckError> {
         match outcome {
             Ok(learned) => {
-                self.meters.learned(&learned.facts, role);
+                self.meters.learned(&learned, role);
                 Ok(newly(learned, role))
             }
             Err(error) => Err(self.meters.failed(error)),
@@ -321,9 +359,10 @@ fn given(known: Remembered, how: How) -> Answer {
 }
 
 fn newly(learned: Learned, role: Role) -> Answer {
-    let how = match role {
-        Role::Began => How::Learned,
-        Role::Joined => How::Coalesced,
+    let how = match (role, learned.via) {
+        (_, Via::Recalled) => How::Remembered,
+        (Role::Began, Via::Asked) => How::Learned,
+        (Role::Joined, _) | (_, Via::Waited) => How::Coalesced,
     };
     Answer { record: learned.life.record(), facts: learned.facts, how }
 }

@@ -51,7 +51,8 @@ impl House {
         change(&mut config);
         config.primary_jwk = Some(KEY.jwk().clone());
         let records: Arc<dyn Records> = Arc::clone(&shelf) as _;
-        let options = Options { records: Some(records), asking: Asking::Introspect, derived_bytes: 0 };
+        let options =
+            Options { records: Some(records), asking: Asking::Introspect, derived_bytes: 0, shared: None };
         let verifier = Verifier::with(Idps::new(&[config]).expect("valid"), &Settings::default(), options);
         let policy: PolicyConfig = serde_json::from_value(json!({
             "realm": "masks",

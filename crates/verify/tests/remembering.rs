@@ -271,7 +271,7 @@ async fn losing_the_feed_shortens_lives_by_stages_and_forgets_when_events_were_m
     assert!(house.check(&allowed, at(301)).await.is_err());
     house.verifier.feed_read(0, at(301));
     assert_eq!(house.how(&ANY, at(301)).await, How::Remembered, "nothing had happened");
-    house.verifier.feed_lost(0);
+    house.verifier.feed_lost("e", 0);
     assert!(house.check(&allowed, at(302)).await.is_err());
     assert_eq!(house.verifier.remembered(), (0, 0));
 }

@@ -12,13 +12,15 @@ const TIERS: &[&[&str]] = &[
     &["account"],
     &["outbound", "jose"],
     &["work", "store"],
-    &["ledger", "keys", "idp", "verify"],
+    &["ledger", "keys", "idp", "verify", "shared"],
     &["tokenserver", "bearer", "broker", "sessions", "ingest"],
     &["highwater"],
 ];
 
-/// Arrows allowed inside a tier: (from, to). `verify` asks the identity provider; the ledger keeps keyed tombstones.
-const BESIDE: &[(&str, &str)] = &[("verify", "idp"), ("ledger", "keys"), ("work", "store")];
+/// Arrows allowed inside a tier: (from, to). `verify` asks the identity provider; `shared` is what `verify` shares; the ledger
+/// keeps keyed tombstones.
+const BESIDE: &[(&str, &str)] =
+    &[("verify", "idp"), ("shared", "verify"), ("ledger", "keys"), ("work", "store")];
 
 /// What only tests, benches and the demo need. They may look into every room; who may use them is in [`judge`].
 const OUTBUILDINGS: &[&str] = &["standins", "testkit", "bench", "xtask"];

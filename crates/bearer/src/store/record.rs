@@ -1,6 +1,6 @@
 use account::{AccountId, Mark, Millis, State};
 use store::{PointRead, Row, Rows, Sql, StoreError, Tx, Value};
-use verify::Record;
+use verify::{Place, Record};
 
 store::statements! {
     static RECORD = both(
@@ -8,6 +8,18 @@ store::statements! {
          from (select 1 as one) as one
          left join accounts a on a.idp = $1 and a.subject = $2
          left join tombstones t on t.account = $3");
+    // And where its latest event is. One that is kept no longer was before all that are; one that nothing is known of, not
+    // even its deletion, had none.
+    static PLACED_RECORD = both(
+        "select a.version, a.mark, a.state, t.deleted_at, f.epoch,
+           case when a.version is null and t.deleted_at is null then 0
+                when e.version is null then
+                  (select coalesce(min(position), 1) - 1 from events where position is not null)
+                else e.position end
+         from feed f
+         left join accounts a on a.idp = $1 and a.subject = $2
+         left join tombstones t on t.account = $3
+         left join events e on e.idp = a.idp and e.subject = a.subject and e.version = a.version");
 }
 
 /// What is on record of an account: one indexed statement.
@@ -31,6 +43,38 @@ impl PointRead for ReadRecord<'_> {
 
     fn read(&self, rows: Rows<'_>) -> Result<Record, StoreError> {
         Ok(rows.first(record)?.unwrap_or_default())
+    }
+}
+
+/// The same, and where the account's latest event is in the feed, in one view of the store.
+pub(crate) struct ReadPlacedRecord<'a> {
+    pub account: &'a AccountId,
+    /// Its hash, by [`ledger::Tombstones::hash`].
+    pub tombstone: &'a str,
+}
+
+impl PointRead for ReadPlacedRecord<'_> {
+    const NAME: &'static str = "bearer.placed_record";
+    type Output = (Record, Option<Place>);
+
+    fn sql(&self) -> &'static Sql {
+        &PLACED_RECORD
+    }
+
+    fn params(&self) -> impl AsRef<[Value<'_>]> + Send {
+        [self.account.idp.as_str().into(), self.account.subject.as_str().into(), self.tombstone.into()]
+    }
+
+    fn read(&self, rows: Rows<'_>) -> Result<Self::Output, StoreError> {
+        let placed = rows.first(|row| {
+            // None: it has committed, and nobody has given it a position yet.
+            let place = match row.opt_int(5)? {
+                Some(position) => Some(Place { epoch: row.text(4)?.into(), position }),
+                None => None,
+            };
+            Ok((record(row)?, place))
+        })?;
+        Ok(placed.unwrap_or_default())
     }
 }
 

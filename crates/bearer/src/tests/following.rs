@@ -16,7 +16,7 @@ impl Hears for Listener {
             Word::ReadTo { position, proven_at } => {
                 format!("to {position}, proven {}", proven_at.get() - START.get())
             }
-            Word::BeginAnew { position } => format!("anew at {position}"),
+            Word::BeginAnew { position, .. } => format!("anew at {position}"),
         });
     }
 }
@@ -102,7 +102,7 @@ async fn a_remembered_token_is_refused_once_the_event_is_heard_of() {
 }
 
 /// A restore from a backup: the feed is in another life.
-struct Restored;
+pub(super) struct Restored;
 
 /// A table comes and goes.
 struct Hidden(&'static str);

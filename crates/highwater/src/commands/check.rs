@@ -21,6 +21,7 @@ pub(crate) async fn run(settings: &Settings) -> Shown {
     found.extend(identity_providers(settings).await);
     found.push(("tokenserver".to_owned(), tokenserver(settings)));
     found.push(("bearer".to_owned(), bearer(settings)));
+    found.extend(shared_tier(settings).await);
     found.push(("broker".to_owned(), broker(settings)));
     found.extend(capability_list(settings).await);
     let works = found.iter().all(|(_, found)| found.status == Status::Ok);
@@ -131,6 +132,16 @@ fn bearer(settings: &Settings) -> Finding {
         Ok(_) => Finding::ok(format!("{} routes, asked on the service listener", own.policy.routes.len())),
         Err(why) => Finding::down(why),
     }
+}
+
+/// Does with what nodes share all that serving does.
+async fn shared_tier(settings: &Settings) -> Option<(String, Finding)> {
+    let own = settings.bearer.as_ref()?.shared.as_ref()?;
+    let found = match shared::probe(own).await {
+        Ok(what) => Finding::ok(what),
+        Err(why) => Finding::degraded(why),
+    };
+    Some(("bearer.shared".to_owned(), found))
 }
 
 fn broker(settings: &Settings) -> Finding {

@@ -35,7 +35,7 @@ pub(crate) fn run(options: &InitOptions) -> Result<Shown> {
 /// The template with fresh secrets in its blanks.
 fn filled() -> String {
     let mut text = TEMPLATE.to_owned();
-    for blank in ["{{root_key}}", "{{master_secret}}", "{{metrics_hash_secret}}"] {
+    for blank in ["{{root_key}}", "{{master_secret}}", "{{metrics_hash_secret}}", "{{shared_secret}}"] {
         text = text.replace(blank, &RootKey::generate().reveal());
     }
     text

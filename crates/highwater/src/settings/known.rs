@@ -144,8 +144,9 @@ mod tests {
             let bare = marks.iter().find_map(|mark| line.strip_prefix(mark));
             bare.filter(|bare| is_toml(bare)).unwrap_or(line)
         });
-        let root = keys::RootKey::generate().reveal();
-        lines.collect::<Vec<_>>().join("\n").replace("{{root_key}}", &root)
+        let secret = keys::RootKey::generate().reveal();
+        let text = lines.collect::<Vec<_>>().join("\n");
+        text.replace("{{root_key}}", &secret).replace("{{shared_secret}}", &secret)
     }
 
     fn tree(text: &str) -> Node {

@@ -15,6 +15,7 @@ mod operating;
 mod queue;
 mod registering;
 mod secrets;
+mod sharing;
 mod telling;
 mod trials;
 mod two_sources;

@@ -1,6 +1,6 @@
 //! Asking the identity provider about a token that only its word can prove.
 
-use super::{Found, Inquiry};
+use super::Inquiry;
 use crate::{CheckError, Derived, Facts, NumericDate, Refusal, Scopes, Source};
 use account::Millis;
 use idp::{Idp, Inactive, Introspected, Introspection, Lane, Told, Trouble};
@@ -32,7 +32,7 @@ pub(super) async fn told(
     inquiry: &Inquiry<'_>,
     lane: Lane<'_>,
     expires_at: Option<Millis>,
-) -> Found {
+) -> Result<Facts, CheckError> {
     let Inquiry { token, now, .. } = *inquiry;
     match asking {
         Asking::Verify => Ok(facts_of_verify(idp.ask(token).await?, idp, now, expires_at)),
