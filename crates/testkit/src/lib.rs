@@ -1,9 +1,9 @@
 //! What only tests and benches need: temporary servers, free ports, made-up data.
 //!
 //! The outside world of the tests is the real thing: [`Postgres`] is a real cluster made by `initdb`, [`Moto`] a real
-//! SQS server over HTTP, [`Redis`] a real Redis, [`Nginx`] and [`Caddy`] real reverse proxies, [`OpenIdProvider`] a real
-//! OpenID provider. Each listens on a free port of the loopback, keeps its files in a temporary folder and is gone when its
-//! value is dropped, or when the process that holds it dies, however it dies.
+//! SQS server over HTTP, [`Redis`] a real Redis, [`Nginx`], [`Caddy`] and [`Envoy`] real reverse proxies,
+//! [`OpenIdProvider`] a real OpenID provider. Each listens on a free port of the loopback, keeps its files in a temporary
+//! folder and is gone when its value is dropped, or when the process that holds it dies, however it dies.
 //!
 //! One cluster serves a whole test run: `./test` starts it by the `test-services` program and names it in
 //! [`POSTGRES_URL`]; [`postgres_server`] uses that one, or starts one for the process. Each test then works in a
@@ -15,6 +15,7 @@
 pub mod data;
 
 mod caddy;
+mod envoy;
 mod moto;
 mod nginx;
 mod openid_provider;
@@ -29,6 +30,7 @@ mod tls;
 mod wait;
 
 pub use caddy::Caddy;
+pub use envoy::Envoy;
 pub use moto::Moto;
 pub use nginx::Nginx;
 pub use openid_provider::{Login, OpenIdClient, OpenIdOptions, OpenIdProvider};

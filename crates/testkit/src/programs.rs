@@ -58,6 +58,16 @@ pub(crate) fn node_packages() -> PathBuf {
     folder.canonicalize().expect("it is there")
 }
 
+/// A program that a Python package brings, by its place among the packages of `target/test-venv`.
+pub(crate) fn of_python(place: &str) -> PathBuf {
+    let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-venv/lib");
+    let versions = fs::read_dir(&libraries).into_iter().flatten().flatten();
+    versions
+        .map(|version| version.path().join("site-packages").join(place))
+        .find(|program| program.exists())
+        .unwrap_or_else(|| panic!("{place} is among the Python packages of the tests (run ./test)"))
+}
+
 /// User and group ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct User {

@@ -1,6 +1,8 @@
 //! A certificate authority, and an HTTPS server that serves nobody without a certificate of its own.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd,
+};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -43,6 +45,8 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes what is issued in its own subject's name for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "an authority of a test");
         Self(CertifiedIssuer::self_signed(params, fresh_key()).expect("an authority can be made"))
     }
 
@@ -53,9 +57,27 @@ impl Authority {
 
     /// Papers in that name.
     pub fn papers(&self, name: &str) -> Papers {
-        let (params, key) = (CertificateParams::new([name.to_owned()]), fresh_key());
-        let signed = params.and_then(|params| params.signed_by(&key, &self.0));
-        Papers { certificate: signed.expect("a certificate can be made").pem(), key: key.serialize_pem() }
+        self.papers_with(name, |_| ())
+    }
+
+    /// Papers in that name, and in that of a URI.
+    pub fn papers_of_uri(&self, name: &str, uri: &str) -> Papers {
+        let uri = uri.try_into().expect("a URI in ASCII");
+        self.papers_with(name, |params| params.subject_alt_names.push(SanType::URI(uri)))
+    }
+
+    /// Papers in that name that end with a year.
+    pub fn papers_until(&self, name: &str, year: i32) -> Papers {
+        self.papers_with(name, |params| params.not_after = date_time_ymd(year, 12, 31))
+    }
+
+    fn papers_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Papers {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
+        let key = fresh_key();
+        let signed = params.signed_by(&key, &self.0).expect("a certificate can be made");
+        Papers { certificate: signed.pem(), key: key.serialize_pem() }
     }
 }
 
