@@ -1,4 +1,4 @@
-use crate::{Purpose, RootKey};
+use crate::{CertificateName, Purpose, RootKey};
 use account::Millis;
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Migration, Operation, PointRead, Row, Rows, Sql, Store, StoreError, Tx, Value};
+use store::{Clock, Migration, Operation, PointRead, Row, Rows, Sql, Store, StoreError, Tx, Value};
 use utoipa::ToSchema;
 
 /// A verified token is remembered this long, so that a revoked one dies within it on every node.
@@ -18,10 +18,11 @@ const REMEMBERED_AT_MOST: usize = 10_000;
 /// A token that names itself: whoever finds one in the wrong place knows what it is.
 const PREFIX: &str = "hw_";
 
-/// The table of callers' tokens.
-pub static MIGRATIONS: &[Migration] = &[Migration::both(
-    "keys 0001 caller tokens",
-    "create table caller_tokens (
+/// The table of callers' tokens, and of the certificates that stand for one.
+pub static MIGRATIONS: &[Migration] = &[
+    Migration::both(
+        "keys 0001 caller tokens",
+        "create table caller_tokens (
         id {identity},
         name varchar(100) not null,
         listener varchar(16) not null,
@@ -32,17 +33,29 @@ pub static MIGRATIONS: &[Migration] = &[Migration::both(
         revoked_at bigint
     );
     create unique index caller_tokens_hash on caller_tokens (hash);",
-)];
+    ),
+    Migration::both(
+        "keys 0002 caller certificates",
+        "alter table caller_tokens add column certificate varchar(300);",
+    ),
+];
 
 store::statements! {
     static INSERT = both(
-        "insert into caller_tokens (name, listener, scopes, hash, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)
-         returning id, name, listener, scopes, created_at, expires_at, revoked_at");
+        "insert into caller_tokens (name, listener, scopes, hash, created_at, expires_at, certificate)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         returning id, name, listener, scopes, created_at, expires_at, revoked_at, certificate");
+    // A certificate may be taken in anew when it does not count any more; what there was of it stays in the list.
+    static MAKE_ROOM = both(
+        "update caller_tokens set hash = 'ended ' || id
+         where hash = $1 and (revoked_at is not null or expires_at <= $2)");
     static LIST = both(
-        "select id, name, listener, scopes, created_at, expires_at, revoked_at from caller_tokens order by id");
+        "select id, name, listener, scopes, created_at, expires_at, revoked_at, certificate from caller_tokens
+         order by id");
     static REVOKE = both("update caller_tokens set revoked_at = $2 where id = $1 and revoked_at is null");
     static FIND = both(
-        "select id, name, listener, scopes, created_at, expires_at, revoked_at from caller_tokens where hash = $1");
+        "select id, name, listener, scopes, created_at, expires_at, revoked_at, certificate from caller_tokens
+         where hash = $1");
 }
 
 /// The listener that a token is valid on: on that one only.
@@ -84,6 +97,9 @@ pub struct Caller {
     /// Milliseconds since the epoch, once revoked.
     #[schema(value_type = Option<i64>)]
     pub revoked_at: Option<Millis>,
+    /// What its certificate goes by, where that stands for a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateName>,
 }
 
 impl Caller {
@@ -107,6 +123,10 @@ pub struct NewCaller {
     /// Seconds it lives; absent: for ever.
     #[serde(default)]
     pub life_seconds: Option<u64>,
+    /// What its certificate goes by: that proves who it is, and no token is made. On the service listener, where TLS is
+    /// configured.
+    #[serde(default)]
+    pub certificate: Option<CertificateName>,
 }
 
 /// A token that is not, or no longer, good here.
@@ -114,12 +134,17 @@ pub struct NewCaller {
 #[error("the caller's token is unknown, expired, revoked, or for another listener")]
 pub struct UnknownCaller;
 
+/// Nobody is known by what a certificate goes by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate stands for no caller")]
+pub struct NoSuchCertificate;
+
 /// The callers' tokens.
 #[derive(Clone)]
 pub struct Callers {
     store: Store,
     key: hmac::Key,
-    remembered: Arc<Mutex<HashMap<String, (Instant, Caller)>>>,
+    remembered: Arc<Mutex<HashMap<String, (Instant, Option<Caller>)>>>,
 }
 
 impl Callers {
@@ -128,16 +153,25 @@ impl Callers {
         Self { store, key: root.hmac_key(Purpose::CallerTokens), remembered: Arc::default() }
     }
 
-    /// Makes a token. It is shown this once; only its keyed hash is kept.
+    /// Makes a token, unless a certificate stands for it. It is shown this once; only its keyed hash is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] when the certificate stands for a caller already.
     ///
     /// # Panics
     /// When the system has no randomness to give.
-    pub async fn create(&self, new: NewCaller) -> Result<(String, Caller), StoreError> {
-        let mut secret = [0; 32];
-        rand::fill(&mut secret).expect("the system's random source works");
-        let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
-        let caller =
-            self.store.run(Create { new, hash: self.hash(&token), now: self.store.clock().now() }).await?;
+    pub async fn create(&self, new: NewCaller) -> Result<(Option<String>, Caller), StoreError> {
+        let now = self.store.clock().now();
+        let (token, hash) = match &new.certificate {
+            Some(certificate) => (None, self.hash_of(certificate)),
+            None => {
+                let token = fresh_token();
+                let hash = self.hash(&token);
+                (Some(token), hash)
+            }
+        };
+        let caller = self.store.run(Create { new, hash, now }).await?;
+        self.remembered.lock().clear();
         Ok((token, caller))
     }
 
@@ -165,33 +199,79 @@ impl Callers {
         if !token.starts_with(PREFIX) || token.len() > 100 {
             return Ok(Err(UnknownCaller));
         }
-        let hash = self.hash(token);
+        // What is no token is not remembered: there is no end of it.
+        let found = self.find(&self.hash(token)).await?;
+        Ok(found.and_then(|caller| self.good(caller, listener)).ok_or(UnknownCaller))
+    }
+
+    /// Who shows a certificate, which an authority vouches for, on that listener. The first of what it goes by that was
+    /// ever taken in decides: revoking a fingerprint refuses that certificate whatever its names are.
+    ///
+    /// # Errors
+    /// The outer error is an outage (503); the inner one says that it is nobody's; the innermost is a verdict (401).
+    pub async fn verify_certificate(
+        &self,
+        goes_by: &[CertificateName],
+        listener: Listener,
+    ) -> Result<Result<Result<Caller, UnknownCaller>, NoSuchCertificate>, StoreError> {
+        for name in goes_by {
+            let hash = self.hash_of(name);
+            match self.find(&hash).await? {
+                Some(caller) => return Ok(Ok(self.good(caller, listener).ok_or(UnknownCaller))),
+                None => self.remember(hash, None),
+            }
+        }
+        Ok(Err(NoSuchCertificate))
+    }
+
+    /// The clock by which they live.
+    pub fn clock(&self) -> &Clock {
+        self.store.clock()
+    }
+
+    fn good(&self, caller: Caller, listener: Listener) -> Option<Caller> {
         let now = self.store.clock().now();
-        let good = |caller: &Caller| {
-            caller.listener == listener
-                && caller.revoked_at.is_none()
-                && caller.expires_at.is_none_or(|expires_at| now < expires_at)
-        };
-        if let Some((at, caller)) = self.remembered.lock().get(&hash)
+        let is_good = caller.listener == listener
+            && caller.revoked_at.is_none()
+            && caller.expires_at.is_none_or(|expires_at| now < expires_at);
+        is_good.then_some(caller)
+    }
+
+    async fn find(&self, hash: &str) -> Result<Option<Caller>, StoreError> {
+        if let Some((at, known)) = self.remembered.lock().get(hash)
             && at.elapsed() < REMEMBERED
         {
-            return Ok(if good(caller) { Ok(caller.clone()) } else { Err(UnknownCaller) });
+            return Ok(known.clone());
         }
-        let Some(caller) = self.store.read(&Find { hash: &hash }).await? else {
-            return Ok(Err(UnknownCaller));
-        };
-        let verdict = if good(&caller) { Ok(caller.clone()) } else { Err(UnknownCaller) };
+        let found = self.store.read(&Find { hash }).await?;
+        if found.is_some() {
+            self.remember(hash.to_owned(), found.clone());
+        }
+        Ok(found)
+    }
+
+    fn remember(&self, hash: String, known: Option<Caller>) {
         let mut remembered = self.remembered.lock();
         if remembered.len() >= REMEMBERED_AT_MOST {
             remembered.clear();
         }
-        remembered.insert(hash, (Instant::now(), caller));
-        Ok(verdict)
+        remembered.insert(hash, (Instant::now(), known));
     }
 
     fn hash(&self, token: &str) -> String {
         hex::encode(hmac::sign(&self.key, token.as_bytes()))
     }
+
+    /// No token looks like this.
+    fn hash_of(&self, certificate: &CertificateName) -> String {
+        self.hash(&format!("certificate {certificate}"))
+    }
+}
+
+fn fresh_token() -> String {
+    let mut secret = [0; 32];
+    rand::fill(&mut secret).expect("the system's random source works");
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
 }
 
 fn caller(row: &Row<'_>) -> Result<Caller, StoreError> {
@@ -203,6 +283,7 @@ fn caller(row: &Row<'_>) -> Result<Caller, StoreError> {
         created_at: Millis::new(row.int(4)?),
         expires_at: row.opt_int(5)?.map(Millis::new),
         revoked_at: row.opt_int(6)?.map(Millis::new),
+        certificate: row.opt_text(7)?.and_then(|name| name.parse().ok()),
     })
 }
 
@@ -220,6 +301,10 @@ impl Operation for Create {
         let scopes = self.new.scopes.join(" ");
         let expires_at = self.new.life_seconds.map(|life| self.now.plus(Duration::from_secs(life)));
         let (name, listener) = (self.new.name.as_str(), self.new.listener.as_str());
+        let certificate = self.new.certificate.as_ref().map(CertificateName::as_str);
+        if certificate.is_some() {
+            tx.execute(&MAKE_ROOM, &[(&self.hash).into(), self.now.into()]).await?;
+        }
         let params = [
             name.into(),
             listener.into(),
@@ -227,6 +312,7 @@ impl Operation for Create {
             (&self.hash).into(),
             self.now.into(),
             expires_at.into(),
+            certificate.into(),
         ];
         tx.query_one(&INSERT, &params, caller).await
     }
@@ -279,47 +365,4 @@ impl PointRead for Find<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use store::testing::engines;
-
-    fn new(listener: Listener) -> NewCaller {
-        NewCaller { name: "console".into(), listener, scopes: vec!["read".into()], life_seconds: Some(60) }
-    }
-
-    #[tokio::test]
-    async fn a_token_is_good_on_its_listener_until_it_expires_or_is_revoked() {
-        for test in engines(&[MIGRATIONS]).await {
-            let callers = Callers::new(test.store.clone(), &RootKey::generate());
-            let (token, made) = callers.create(new(Listener::Admin)).await.expect("made");
-            let found = callers.verify(&token, Listener::Admin).await.expect("store").expect("good");
-            assert_eq!(found, made);
-            assert!(found.may("read") && !found.may("write"));
-            assert_eq!(callers.verify(&token, Listener::Service).await.expect("store"), Err(UnknownCaller));
-            assert_eq!(callers.verify("hw_guess", Listener::Admin).await.expect("store"), Err(UnknownCaller));
-
-            test.clock.advance(Duration::from_secs(61));
-            assert_eq!(callers.verify(&token, Listener::Admin).await.expect("store"), Err(UnknownCaller));
-
-            let (token, made) = callers.create(new(Listener::Admin)).await.expect("made");
-            assert!(callers.revoke(made.id).await.expect("store"));
-            assert!(!callers.revoke(made.id).await.expect("store"));
-            assert_eq!(callers.verify(&token, Listener::Admin).await.expect("store"), Err(UnknownCaller));
-            assert_eq!(callers.list().await.expect("store").len(), 2);
-        }
-    }
-
-    #[tokio::test]
-    async fn the_store_holds_no_token() {
-        let test = store::testing::sqlite(&[MIGRATIONS]).await;
-        let callers = Callers::new(test.store.clone(), &RootKey::generate());
-        let (token, _) = callers.create(new(Listener::Service)).await.expect("made");
-        let listed = format!("{:?}", callers.list().await.expect("store"));
-        assert!(!listed.contains(&token[3..]));
-    }
-
-    #[tokio::test]
-    async fn every_statement_is_taken_by_both_engines() {
-        store::testing::prepare_all(&[MIGRATIONS], crate::STATEMENTS).await;
-    }
-}
+mod tests;

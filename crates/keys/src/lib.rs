@@ -2,13 +2,15 @@
 //!
 //! One secret is configured: the root key. Every other key is derived from it for one purpose (HKDF-SHA-256), so
 //! that none is ever used for two things. Callers of the service and admin listeners prove themselves with tokens
-//! that are shown once and kept as keyed hashes only.
+//! that are shown once and kept as keyed hashes only, or with certificates.
 
 mod callers;
+mod certificate_name;
 mod cipher;
 mod root;
 
-pub use callers::{Caller, Callers, Listener, MIGRATIONS, NewCaller, UnknownCaller};
+pub use callers::{Caller, Callers, Listener, MIGRATIONS, NewCaller, NoSuchCertificate, UnknownCaller};
+pub use certificate_name::{CertificateName, InvalidCertificateName};
 pub use cipher::{Cipher, NotSealedHere};
 pub use root::{InvalidRootKey, Purpose, RootKey};
 
