@@ -115,6 +115,11 @@ impl Broker {
         &self.0.signer
     }
 
+    /// The `iss` of what it signs.
+    pub fn issuer(&self) -> &str {
+        &self.0.settings.issuer
+    }
+
     /// What account events mean here.
     pub fn consequence(&self) -> WriteDeliveries {
         let inner = &self.0;

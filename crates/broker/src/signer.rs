@@ -39,6 +39,8 @@ pub enum TokenType {
     Unnamed,
     /// `secevent+jwt` (RFC 8417 section 2.3).
     SecurityEvent,
+    /// `token-introspection+jwt` (RFC 9701 section 5).
+    Introspection,
 }
 
 /// Why nothing could be signed.
@@ -103,6 +105,7 @@ pub(crate) struct Held {
     key: Arc<SigningKey>,
     unnamed: Vec<u8>,
     security_event: Vec<u8>,
+    introspection: Vec<u8>,
 }
 
 impl Held {
@@ -118,13 +121,15 @@ impl Held {
             let header = Header { alg: key.algorithm().name(), kid: key.kid(), typ };
             serde_json::to_vec(&header).expect("texts always serialise")
         };
-        Self { unnamed: header(None), security_event: header(Some("secevent+jwt")), key }
+        let introspection = header(Some("token-introspection+jwt"));
+        Self { unnamed: header(None), security_event: header(Some("secevent+jwt")), introspection, key }
     }
 
     pub(crate) fn sign(&self, token_type: TokenType, claims: &[u8]) -> Result<String, CannotSign> {
         let header = match token_type {
             TokenType::Unnamed => &self.unnamed,
             TokenType::SecurityEvent => &self.security_event,
+            TokenType::Introspection => &self.introspection,
         };
         Ok(self.key.sign_compact(header, claims)?)
     }

@@ -86,7 +86,11 @@ async fn the_header_names_the_key_and_the_type_only_where_it_should() {
         Err(CannotSign::NoKey(SigningAlgorithm::Rs256))
     );
     signer.ensure().await.expect("the store answers");
-    for (token_type, typ) in [(TokenType::Unnamed, None), (TokenType::SecurityEvent, Some("secevent+jwt"))] {
+    for (token_type, typ) in [
+        (TokenType::Unnamed, None),
+        (TokenType::SecurityEvent, Some("secevent+jwt")),
+        (TokenType::Introspection, Some("token-introspection+jwt")),
+    ] {
         let token = signer.sign(SigningAlgorithm::Rs256, token_type, b"{}").expect("signed");
         let header = Compact::split(&token).expect("a token").header().expect("a header");
         assert_eq!((header.algorithm, header.typ.as_deref()), (Algorithm::Rs256, typ));
