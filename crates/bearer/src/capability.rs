@@ -6,11 +6,11 @@ use crate::meters::Meters;
 use crate::opening::Opening;
 use crate::profile::Profiles;
 use crate::store::MIGRATIONS;
-use crate::{InvalidSettings, Ledgered, Settings, http};
+use crate::{InvalidSettings, Ledgered, Settings, Signs, http};
 use account::Millis;
 use idp::Idps;
 use ledger::{Capability, Feed, Role, Worker};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::Store;
 use verify::{Gate, Verifier};
 
@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) opening: Option<Opening>,
     pub(crate) meters: Meters,
     pub(crate) follower: Arc<Follower<Verifier>>,
+    pub(crate) signs: OnceLock<Arc<dyn Signs>>,
 }
 
 impl Inner {
@@ -60,8 +61,14 @@ impl Bearer {
         });
         let follower = Follower::new(Feed::new(store.clone()), store.clock().clone(), verifier.clone());
         let opening = opening.transpose()?;
-        let (gate, meters) = (Gate::new(verifier, policy), Meters::new());
-        Ok(Self(Arc::new(Inner { settings, store, idps, gate, records, opening, meters, follower })))
+        let (gate, meters, signs) = (Gate::new(verifier, policy), Meters::new(), OnceLock::new());
+        Ok(Self(Arc::new(Inner { settings, store, idps, gate, records, opening, meters, follower, signs })))
+    }
+
+    /// Signs introspections for whoever asks for that (RFC 9701). Once given, it stays.
+    pub fn sign_with(&self, signs: Arc<dyn Signs>) {
+        // A second one would be the same: the house has one key ring.
+        let _ = self.0.signs.set(signs);
     }
 
     /// What it hands the binary: routes, tables, what account events mean, and the follower of the feed.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod answer;
+mod ext_authz;
 mod introspect;
 mod terms;
 mod verify;
@@ -22,6 +23,7 @@ pub(crate) fn public_routes(inner: &Arc<Inner>) -> OpenApiRouter {
 pub(crate) fn service_routes(inner: &Arc<Inner>) -> OpenApiRouter {
     OpenApiRouter::new()
         .merge(verify::routes(Arc::clone(inner)))
+        .merge(ext_authz::routes(Arc::clone(inner)))
         .merge(introspect::routes(Arc::clone(inner)))
         .merge(terms::routes(Arc::clone(inner)))
 }

@@ -25,6 +25,7 @@ mod profile;
 mod records;
 mod refusal;
 mod settings;
+mod signing;
 mod store;
 
 pub use crate::store::{MIGRATIONS, STATEMENTS};
@@ -34,6 +35,7 @@ pub use follower::{Finding, Follower, Hears, Word};
 pub use records::Ledgered;
 pub use refusal::{Refusal, Wire};
 pub use settings::{AccountSettings, InvalidSettings, Settings};
+pub use signing::{CannotSign, Signs};
 
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,8 @@ impl Meters {
     pub(crate) fn new() -> Self {
         metrics::describe_counter!("bearer.checks", "Checks of bearer tokens, by face and outcome");
         metrics::describe_histogram!(
-            "accounts_profile_ms",
-            "Questions to the identity provider for a profile, in milliseconds, by result"
+            "bearer.profile",
+            "Seconds until the identity provider has told a profile, by result"
         );
         Self { remembered: metrics::counter!("bearer.checks", "face" => VERIFY, "outcome" => REMEMBERED) }
     }
@@ -32,10 +32,10 @@ impl Meters {
         metrics::counter!("bearer.checks", "face" => face, "outcome" => outcome).increment(1);
     }
 
-    /// By the name and with the results of the field.
+    /// With the results of the field.
     #[expect(clippy::unused_self, reason = "whoever counts has described what is counted")]
     pub(crate) fn profile(&self, result: &'static str, took: Duration) {
-        let histogram: Histogram = metrics::histogram!("accounts_profile_ms", "result" => result);
-        histogram.record(took.as_secs_f64() * 1e3);
+        let histogram: Histogram = metrics::histogram!("bearer.profile", "result" => result);
+        histogram.record(took.as_secs_f64());
     }
 }

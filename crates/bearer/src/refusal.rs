@@ -1,3 +1,4 @@
+use crate::CannotSign;
 use crate::adapters::NotTold;
 use http::{HeaderName, StatusCode};
 use std::time::Duration;
@@ -19,6 +20,9 @@ pub enum Refusal {
     /// A parameter that is missing, or there twice.
     #[error("{0}.")]
     Parameter(&'static str),
+    /// An answer that is signed cannot be had: there are no keys.
+    #[error("Signed answers are not to be had here; application/json is.")]
+    NotSigned,
     /// The account is good and has never been here.
     #[error("There is no account here yet. Have the terms been accepted?")]
     NoAccount,
@@ -60,6 +64,7 @@ impl Refusal {
                 (StatusCode::BAD_REQUEST, Some("invalid_request"), "identity_header_in_request")
             }
             Self::Parameter(_) => (StatusCode::BAD_REQUEST, Some("invalid_request"), "malformed_request"),
+            Self::NotSigned => (StatusCode::NOT_ACCEPTABLE, None, "not_signed"),
             Self::NoAccount => (StatusCode::FORBIDDEN, None, "no_account"),
             Self::ProfileMismatch => (StatusCode::FORBIDDEN, None, "profile_mismatch"),
             Self::Caller(_) => (StatusCode::FORBIDDEN, None, "caller_not_allowed"),
@@ -98,6 +103,13 @@ impl From<NoRecords> for Refusal {
     }
 }
 
+impl From<CannotSign> for Refusal {
+    fn from(error: CannotSign) -> Self {
+        tracing::warn!(%error, "an introspection could not be signed");
+        Rejection::Unavailable { retry_after: STORE_RETRY }.into()
+    }
+}
+
 impl From<store::StoreError> for Refusal {
     fn from(error: store::StoreError) -> Self {
         if error.is_outage() {
@@ -119,6 +131,7 @@ mod tests {
         let table: Vec<String> = [
             Refusal::Spoofed(spoofed),
             Refusal::Parameter("The parameter token is missing"),
+            Refusal::NotSigned,
             Refusal::NoAccount,
             Refusal::ProfileMismatch,
             Refusal::Caller("verify"),
@@ -138,6 +151,7 @@ mod tests {
             [
                 "400 invalid_request identity_header_in_request",
                 "400 invalid_request malformed_request",
+                "406 - not_signed",
                 "403 - no_account",
                 "403 - profile_mismatch",
                 "403 - caller_not_allowed",

@@ -1,5 +1,6 @@
 //! The real routers in process, on a real store of each engine, with tokens signed by a real key.
 
+mod asking_by_grpc;
 mod following;
 mod fronts;
 mod introspecting;
@@ -223,6 +224,7 @@ fn caller(scopes: &[&str]) -> Caller {
         created_at: START,
         expires_at: None,
         revoked_at: None,
+        certificate: None,
     }
 }
 

@@ -1,5 +1,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 /// Every identity header. Which one says what is in [`Identity`].
 const NAMES: [&str; 6] = [
@@ -72,6 +73,29 @@ pub fn refuse_spoofed(headers: &HeaderMap) -> Result<(), Spoofed> {
     headers.iter().find(spoofed).map_or(Ok(()), |(name, _)| Err(Spoofed { name: name.clone() }))
 }
 
+/// Every identity header as it is misspelt with underscores, in whole or in part: for a proxy that can take headers out.
+pub(crate) fn aliases() -> impl Iterator<Item = &'static str> {
+    static ALIASES: LazyLock<Vec<String>> =
+        LazyLock::new(|| NAMES.iter().flat_map(|name| with_underscores(name)).collect());
+    ALIASES.iter().map(String::as_str)
+}
+
+/// All ways to put underscores into the place of hyphens, but the one that puts none.
+fn with_underscores(name: &str) -> impl Iterator<Item = String> {
+    let hyphens = name.matches('-').count();
+    (1..1_u32 << hyphens).map(move |chosen| {
+        let mut at = 0;
+        let mut spelt = |c: char| {
+            if c != '-' {
+                return c;
+            }
+            at += 1;
+            if chosen >> (at - 1) & 1 == 1 { '_' } else { '-' }
+        };
+        name.chars().map(&mut spelt).collect()
+    })
+}
+
 /// CGI and its heirs read whatever is no letter and no digit as one and the same character.
 fn is_identity(name: &str) -> bool {
     let same = |spelt: u8, ours: u8| spelt == ours || (ours == b'-' && !spelt.is_ascii_alphanumeric());
@@ -135,6 +159,18 @@ mod tests {
             let headers =
                 HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
             assert_eq!(refuse_spoofed(&headers), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_aliases_are_all_spellings_with_underscores_and_not_the_names_themselves() {
+        let all: Vec<&str> = aliases().collect();
+        assert_eq!(all.len(), 4 * 3 + 2 * 7);
+        for alias in &all {
+            assert!(!NAMES.contains(alias) && is_identity(alias), "{alias}");
+        }
+        for expected in ["x_highwater_subject", "x-highwater_client-id", "x_highwater-auth_time"] {
+            assert!(all.contains(&expected), "{expected}");
         }
     }
 

@@ -15,7 +15,7 @@ pub struct Original {
 
 /// The proxy does not say what it asks about: it is not set up right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the proxy does not send {0} exactly once with something readable in it")]
+#[error("the proxy does not send {0} exactly once with something in it")]
 pub struct NotTold(pub &'static str);
 
 /// The names of the headers by which a proxy tells.
@@ -46,9 +46,10 @@ impl Told {
         let method = once(headers, self.method)?.ok_or(NotTold(self.method))?;
         let uri = once(headers, self.uri)?.ok_or(NotTold(self.uri))?;
         Ok(Original {
-            method: Method::from_bytes(method.as_bytes()).map_err(|_| NotTold(self.method))?,
-            path: without_query(uri),
-            host: once(headers, self.host)?.map(str::to_ascii_lowercase),
+            method: Method::from_bytes(method).map_err(|_| NotTold(self.method))?,
+            // nginx passes bytes on as they came. What is no text is no path: the policy refuses it, as the client's doing.
+            path: str::from_utf8(uri).map(without_query).unwrap_or_default(),
+            host: once(headers, self.host)?.and_then(readable),
         })
     }
 }
@@ -57,7 +58,7 @@ fn itself(asked: &Parts, prefix: &str) -> Result<Original, NotTold> {
     let below = asked.uri.path().strip_prefix(prefix).ok_or(NotTold("path_prefix"))?;
     let host = match asked.uri.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => once(&asked.headers, "host")?,
+        None => once(&asked.headers, "host")?.and_then(|host| str::from_utf8(host).ok()),
     };
     Ok(Original {
         method: asked.method.clone(),
@@ -70,16 +71,16 @@ fn without_query(target: &str) -> String {
     target.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
-/// A header that may be there once, with something readable in it. Twice, one of the two is the client's own.
-fn once<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, NotTold> {
+fn readable(host: &[u8]) -> Option<String> {
+    str::from_utf8(host).ok().map(str::to_ascii_lowercase)
+}
+
+/// A header that may be there once, with something in it. Twice, one of the two is the client's own.
+fn once<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [u8]>, NotTold> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(one), None) => match one.to_str() {
-            Ok("") => Ok(None),
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(NotTold(name)),
-        },
+        (Some(one), None) => Ok(Some(one.as_bytes()).filter(|bytes| !bytes.is_empty())),
         (Some(_), Some(_)) => Err(NotTold(name)),
     }
 }
@@ -149,6 +150,15 @@ mod tests {
         // Whether it can be read in one way only is judged with the policy.
         let dots = read(Proxy::Envoy, "GET", "/verify/envoy/a/../b", &[]);
         assert_eq!(dots.as_deref(), Ok("GET /a/../b -"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_the_clients_doing_and_no_path() {
+        let mut parts = asked("GET", "/verify", &[("x-original-method", "GET")]);
+        let raw = http::HeaderValue::from_bytes(b"/mail/\xff?x").expect("a value");
+        parts.headers.insert("x-original-uri", raw);
+        let original = Original::read(Proxy::Nginx, &parts, PREFIX).expect("it is told");
+        assert_eq!(original.path, "");
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 use crate::{Refusal, Wire};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,12 +20,23 @@ pub(super) struct Refused {
     detail: String,
 }
 
+impl Refused {
+    pub(super) fn new(refusal: &Refusal) -> Self {
+        let Wire { error, error_code, .. } = refusal.wire();
+        Self { error, error_code, detail: refusal.to_string() }
+    }
+}
+
 /// With its challenge, and with when to try again.
 pub(super) fn refused(refusal: &Refusal, realm: &str) -> Response {
-    let Wire { status, error, error_code } = refusal.wire();
-    let body = Refused { error, error_code, detail: refusal.to_string() };
-    let mut response = (status, Json(body)).into_response();
-    let headers = response.headers_mut();
+    let mut response = (refusal.wire().status, Json(Refused::new(refusal))).into_response();
+    response.headers_mut().extend(said_beside(refusal, realm));
+    response
+}
+
+/// What goes with its status and its body.
+pub(super) fn said_beside(refusal: &Refusal, realm: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(challenge) = refusal.challenge(realm).and_then(|it| HeaderValue::try_from(it).ok()) {
         headers.insert(WWW_AUTHENTICATE, challenge);
@@ -33,5 +44,5 @@ pub(super) fn refused(refusal: &Refusal, realm: &str) -> Response {
     if let Some(seconds) = refusal.retry_after() {
         headers.insert(RETRY_AFTER, seconds.into());
     }
-    response
+    headers
 }

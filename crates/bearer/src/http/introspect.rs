@@ -1,5 +1,8 @@
-//! `POST /introspect` (RFC 7662): services ask about a token.
+//! `POST /introspect` (RFC 7662): services ask about a token, and may have the answer signed (RFC 9701).
 
+mod signed;
+
+use self::signed::Form;
 use super::allowed;
 use super::answer::{Refused, refused};
 use crate::Refusal;
@@ -74,16 +77,20 @@ struct Introspection {
     token_type_hint: Option<String>,
 }
 
-/// Ask what a token says (RFC 7662)
+/// Ask what a token says (RFC 7662); with `Accept: application/token-introspection+jwt` the answer is signed (RFC 9701)
 #[utoipa::path(
     post,
     path = "/introspect",
     tag = "bearer",
     request_body(content = Introspection, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "What it says, or that it does not count", body = Introspected),
+        (status = 200, description = "What it says, or that it does not count", content(
+            (Introspected = "application/json"),
+            (String = "application/token-introspection+jwt"),
+        )),
         (status = 400, description = "The form is malformed", body = Refused),
         (status = 403, description = "The caller may not ask", body = Refused),
+        (status = 406, description = "A signed answer is asked for, and there are no keys", body = Refused),
         (status = 503, description = "Come again after `Retry-After` seconds", body = Refused),
     ),
     security(("caller" = []))
@@ -94,25 +101,39 @@ async fn introspect(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let outcome = match asked(caller, &headers, &body) {
-        Ok((caller, token)) => looked_into(&inner, &caller, &token).await,
+    let outcome = match asked(&inner, caller, &headers, &body) {
+        Ok(asked) => answered(&inner, &asked).await,
         Err(refusal) => Err(refusal),
     };
-    let mut response = match outcome {
-        Ok(introspected) => Json(introspected).into_response(),
-        Err(refusal) => refused(&refusal, inner.realm()),
-    };
+    let mut response = outcome.unwrap_or_else(|refusal| refused(&refusal, inner.realm()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// Who asks about which token.
+/// What is asked.
+struct Asked<'a> {
+    caller: Caller,
+    token: Cow<'a, str>,
+    form: Form,
+}
+
 fn asked<'a>(
+    inner: &Inner,
     caller: Option<Extension<Caller>>,
     headers: &HeaderMap,
     body: &'a [u8],
-) -> Result<(Caller, Cow<'a, str>), Refusal> {
-    Ok((allowed(caller, "introspect")?, token(headers, body)?))
+) -> Result<Asked<'a>, Refusal> {
+    let caller = allowed(caller, "introspect")?;
+    let form = Form::wanted(headers, inner.signs.get().is_some())?;
+    Ok(Asked { caller, token: token(headers, body)?, form })
+}
+
+async fn answered(inner: &Inner, asked: &Asked<'_>) -> Result<Response, Refusal> {
+    let introspected = looked_into(inner, &asked.caller, &asked.token).await?;
+    match asked.form {
+        Form::Plain => Ok(Json(introspected).into_response()),
+        Form::Signed => signed::answer(inner, &asked.caller, &introspected).await,
+    }
 }
 
 /// Whatever is the token's own fault, or its account's, is no error: it does not count, and why is not told.

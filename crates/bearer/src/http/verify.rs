@@ -21,7 +21,7 @@ use verify::{Facts, Pass};
 /// What Envoy puts before the path of the request that it asks about.
 const ENVOY: &str = "/verify/envoy";
 /// Says how the facts were come by: `remembered`, `learned`, `coalesced`, `stale`, or that there was no token, `anonymous`.
-const CHECKED: HeaderName = HeaderName::from_static("x-highwater-check");
+pub(super) const CHECKED: HeaderName = HeaderName::from_static("x-highwater-check");
 
 pub(super) fn routes(inner: Arc<Inner>) -> OpenApiRouter {
     OpenApiRouter::with_openapi(Described::openapi())
@@ -79,7 +79,7 @@ async fn judged(inner: &Inner, caller: &Caller, proxy: Proxy, head: &Parts) -> R
 }
 
 /// How its facts were come by.
-fn how(pass: &Pass) -> &'static str {
+pub(super) fn how(pass: &Pass) -> &'static str {
     pass.answer.as_ref().map_or("anonymous", |answer| answer.how.as_str())
 }
 
@@ -87,9 +87,8 @@ fn how(pass: &Pass) -> &'static str {
 fn rendered(proxy: Proxy, outcome: Result<Pass, Refusal>, realm: &str) -> Response {
     let (mut response, identity) = match outcome {
         Ok(pass) => {
-            let identity = pass.answer.as_ref().map(|answer| identity(&answer.facts)).unwrap_or_default();
             let checked = [(CHECKED, HeaderValue::from_static(how(&pass)))];
-            ((StatusCode::OK, checked).into_response(), identity)
+            ((StatusCode::OK, checked).into_response(), identity(&pass))
         }
         Err(refusal) => (refused(&refusal, realm), Identity::default()),
     };
@@ -101,7 +100,11 @@ fn rendered(proxy: Proxy, outcome: Result<Pass, Refusal>, realm: &str) -> Respon
     response
 }
 
-fn identity(facts: &Facts) -> Identity {
+pub(super) fn identity(pass: &Pass) -> Identity {
+    pass.answer.as_ref().map(|answer| identity_in(&answer.facts)).unwrap_or_default()
+}
+
+fn identity_in(facts: &Facts) -> Identity {
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
     Identity {
         subject: facts.subject.as_str().to_owned(),

@@ -1,4 +1,6 @@
-//! A real nginx and a real Caddy, set up as the guide says, in front of a small backend.
+//! A real nginx, a real Caddy and a real Envoy, set up as the guide says, in front of a small backend.
+
+mod envoy;
 
 use super::*;
 use axum::Json;
@@ -7,7 +9,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue};
 use outbound::{Client, Manners, Url};
-use testkit::{Caddy, Nginx};
+use testkit::{Caddy, Envoy, Nginx};
 use tokio::net::TcpListener;
 use work::Lifecycle;
 
@@ -20,6 +22,7 @@ const CALLER: &str = "hw_proxy";
 enum Front {
     Nginx(Nginx),
     Caddy(Caddy),
+    Envoy(Envoy),
 }
 
 impl Front {
@@ -27,6 +30,7 @@ impl Front {
         match self {
             Self::Nginx(nginx) => nginx.endpoint(),
             Self::Caddy(caddy) => caddy.endpoint(),
+            Self::Envoy(envoy) => envoy.endpoint(),
         }
     }
 
@@ -34,6 +38,7 @@ impl Front {
         match self {
             Self::Nginx(nginx) => nginx.log(),
             Self::Caddy(caddy) => caddy.log(),
+            Self::Envoy(envoy) => envoy.log(),
         }
     }
 }
@@ -138,6 +143,42 @@ async fn heard(request: Asked) -> Response {
         .map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes()))))
         .collect();
     Json(json!({ "method": request.method().as_str(), "headers": headers })).into_response()
+}
+
+/// What comes back for these very bytes: the status, or 0 when there is none.
+fn raw(endpoint: &str, request: &[u8]) -> u16 {
+    use std::io::{Read, Write};
+    let address = endpoint.strip_prefix("http://").expect("a URL");
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    stream.write_all(request).expect("written");
+    let mut bytes = Vec::new();
+    // It may be reset after the answer.
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bytes_of_a_client_are_an_error_of_the_server() {
+    let good = House::new().await.token("u1", NOW);
+    for scene in [Scene::nginx().await, Scene::caddy().await, Scene::envoy_by_grpc().await] {
+        for target in
+            [&b"/mail/\xff"[..], b"/mail/\xc3\xa4", b"/mail%00", b"/mail/%", b"*", b"/\"<>", b"/a|b^`{}"]
+        {
+            for verb in [&b"GET"[..], b"PROPFIND", b"OPTIONS"] {
+                let token = format!("\r\nAuthorization: Bearer {good}");
+                for authorization in [&b""[..], b"\r\nAuthorization: Bearer \xff", token.as_bytes()] {
+                    let head =
+                        [b" HTTP/1.1\r\nHost: x\r\nConnection: close", authorization, b"\r\n\r\n"].concat();
+                    let request = [verb, b" ", target, &head].concat();
+                    let status = raw(&scene.front.endpoint(), &request);
+                    let what = String::from_utf8_lossy(&request).into_owned();
+                    assert!((200..500).contains(&status), "{status}: {what}: {}", scene.front.log());
+                }
+            }
+        }
+    }
 }
 
 fn text<'a>(answer: &'a outbound::Answer, name: &str) -> &'a str {

@@ -1,4 +1,9 @@
 use super::*;
+use crate::{CannotSign, Signs};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jose::{Compact, Jwk};
+use std::sync::Arc;
 
 const NOW: i64 = START.seconds();
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -60,4 +65,73 @@ async fn a_form_has_one_token_in_it() {
     assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
     let request = Request::post("/introspect").body(Body::empty()).expect("a request");
     assert_eq!(house.service(&["verify"], request).await.code(), refused(403, "caller_not_allowed"));
+}
+
+const SIGNED: &str = "application/token-introspection+jwt";
+
+/// A key ring with one key, or with none yet.
+struct Ring(Option<SigningKey>);
+
+impl Signs for Ring {
+    fn issuer(&self) -> &'static str {
+        "https://highwater.example"
+    }
+
+    fn introspection(&self, claims: Vec<u8>) -> BoxFuture<'_, Result<String, CannotSign>> {
+        async move {
+            let key = self.0.as_ref().ok_or_else(|| CannotSign("no key yet".to_owned()))?;
+            Ok(key.sign_payload("token-introspection+jwt", &claims).expect("signed"))
+        }
+        .boxed()
+    }
+}
+
+async fn ask_signed(house: &House, body: String) -> Answer {
+    let request = Request::post("/introspect").header("content-type", FORM).header("accept", SIGNED);
+    house.service(&["introspect"], request.body(Body::from(body)).expect("a request")).await
+}
+
+/// The claims of a JWT that this key has signed.
+fn claims(jwt: &str, key: &Jwk) -> Value {
+    let compact = Compact::split(jwt).expect("a JWT");
+    let header = compact.header().expect("a header");
+    assert_eq!(header.typ.as_deref(), Some("token-introspection+jwt"));
+    compact.verify(&header, key.public_key()).expect("a good signature");
+    serde_json::from_slice(&compact.payload().expect("a payload")).expect("JSON")
+}
+
+#[tokio::test]
+async fn an_answer_is_signed_for_whoever_asks_for_that() {
+    let house = House::new().await;
+    let key = SigningKey::generate(Algorithm::EdDsa).expect("a key");
+    let published = key.jwk().clone();
+    house.bearer.sign_with(Arc::new(Ring(Some(key))));
+    let token = house.token("u1", NOW - 10);
+    let answer = ask_signed(&house, format!("token={token}")).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, SIGNED));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let said = claims(&answer.body, &published);
+    let plain = ask(&house, FORM, format!("token={token}")).await.json();
+    let expected = json!({
+        "iss": "https://highwater.example", "aud": "proxy", "iat": NOW, "token_introspection": plain,
+    });
+    assert_eq!(said, expected, "nothing beside it that could be taken for an access token's");
+    assert_eq!(said["token_introspection"]["sub"], "u1");
+
+    let no = ask_signed(&house, "token=garbage".to_owned()).await;
+    assert_eq!(claims(&no.body, &published)["token_introspection"], json!({ "active": false }));
+}
+
+#[tokio::test]
+async fn an_error_is_never_signed_and_an_outage_of_the_keys_is_none_of_the_tokens() {
+    let house = House::new().await;
+    let nobody_signs = ask_signed(&house, "token=garbage".to_owned()).await;
+    assert_eq!(nobody_signs.code(), refused(406, "not_signed"));
+    house.bearer.sign_with(Arc::new(Ring(None)));
+    let no_key = ask_signed(&house, "token=garbage".to_owned()).await;
+    assert_eq!(no_key.code(), refused(503, "check_unavailable"));
+    assert_eq!(no_key.header("retry-after"), "5");
+    assert_eq!(ask_signed(&house, "token=".to_owned()).await.code(), refused(400, "malformed_request"));
+    house.says(ResponseTemplate::new(500)).await;
+    assert_eq!(ask_signed(&house, "token=opaque".to_owned()).await.code(), refused(503, "check_unavailable"));
 }

@@ -69,6 +69,37 @@ async fn what_nginx_cannot_be_told_is_in_a_header() {
     assert_eq!(to_envoy.code(), refused(400, "ambiguous_path"));
 }
 
+/// 5xx is for what is wrong here, or between a proxy and us.
+#[tokio::test]
+async fn no_request_of_a_client_is_an_error_of_the_server() {
+    let house = House::new().await;
+    let long = "a".repeat(20_000);
+    let token = format!("Bearer {}", house.token("u1", NOW));
+    for path in ["/\u{7f}x", "/%ff", "/%", "*", "http://h/x", "?", "//", "/a b", "/ä", &long] {
+        for authorization in ["", "Bearer", "Bearer ", "bearer ä", "Bearer a,b", &long, &token] {
+            for (route, names) in [
+                ("/verify/nginx", ["x-original-method", "x-original-uri"]),
+                ("/verify/caddy", ["x-forwarded-method", "x-forwarded-uri"]),
+            ] {
+                let said = [(names[0], "PROPFIND"), (names[1], path), ("authorization", authorization)];
+                let mut request = Request::get(route);
+                for (name, value) in said {
+                    // As it may come over the wire, which is not always text.
+                    let Ok(value) = http::HeaderValue::from_bytes(value.as_bytes()) else { continue };
+                    request = request.header(name, value);
+                }
+                let request = request.body(Body::empty()).expect("a request");
+                if !request.headers().contains_key(names[1]) {
+                    continue;
+                }
+                let answer = house.service(&["verify"], request).await;
+                let status = answer.header("x-highwater-status").to_owned();
+                assert!(!status.starts_with('5'), "{route} {path} {authorization}: {status} {}", answer.body);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_says_itself_whose_it_is_does_not_pass() {
     let house = House::new().await;
@@ -213,7 +244,9 @@ async fn every_route_is_described() {
     };
     let terms = "/api/v1/terms-accepted-user/";
     assert_eq!(described(capability.public), terms);
-    assert_eq!(described(capability.service), format!("{terms} /introspect /verify /verify/{{proxy}}"));
+    let grpc = "/envoy.service.auth.v3.Authorization/Check";
+    let service = format!("{terms} {grpc} /introspect /verify /verify/{{proxy}}");
+    assert_eq!(described(capability.service), service);
     assert_eq!(described(capability.admin), "/accounts/{idp}/{subject}/local");
     for proxy in Proxy::ALL {
         let answer = house.verify(&format!("/verify/{proxy}"), &[]).await;
