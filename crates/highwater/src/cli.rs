@@ -245,8 +245,10 @@ pub(crate) enum KeysCommand {
 /// What can be done with callers' tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token; it is shown this once and kept as a hash only.
-    #[command(after_help = "Example: highwater token create console --listener admin --days 90")]
+    /// Make a token; it is shown this once and kept as a hash only. Or take in a certificate that stands for one.
+    #[command(
+        after_help = "Example: highwater token create console --listener admin --days 90\n         highwater token create proxy --listener service --scope verify --certificate dns:proxy.internal"
+    )]
     Create {
         /// What to call it.
         name: String,
@@ -259,6 +261,10 @@ pub(crate) enum TokenCommand {
         /// How many days it lives; for ever by default.
         #[arg(long, value_name = "DAYS")]
         days: Option<u32>,
+        /// Its certificate instead of a token: a PEM file, or what it goes by (sha256:…, dns:proxy.internal,
+        /// uri:spiffe://…). For the service listener, with client_authorities in listen.service_tls.
+        #[arg(long, value_name = "FILE or NAME")]
+        certificate: Option<String>,
     },
     /// List the tokens: names, listeners, lives; never the tokens themselves.
     #[command(after_help = "Example: highwater token list --json")]

@@ -6,7 +6,7 @@
 
 use crate::house::House;
 use crate::settings::Settings;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -135,7 +135,11 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value> {
     }
     match serde_json::from_slice(body) {
         Ok(problem) => Err(Refused(problem).into()),
-        Err(_) => bail!("the answer was {status}: {}", String::from_utf8_lossy(body)),
+        // Whoever answered for a path that nobody serves has no more to say.
+        Err(_) => {
+            let title = status.canonical_reason().unwrap_or("error").to_lowercase();
+            Err(Refused(Problem::new(status, &title, String::from_utf8_lossy(body))).into())
+        }
     }
 }
 

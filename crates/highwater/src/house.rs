@@ -5,6 +5,7 @@
 use crate::admin::{self, Door};
 use crate::roles::Roles;
 use crate::settings::Settings;
+use crate::signing::HouseKeys;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use bearer::{Bearer, Ledgered};
@@ -74,6 +75,9 @@ impl House {
         capabilities.extend(bearer.as_ref().map(|it| bearer_of(it, serving)));
         let broker = broker(settings, &store, &root, &tombstones, serving)?;
         capabilities.extend(broker.as_ref().map(|it| broker_of(it, serving)));
+        if let (Some(bearer), Some(broker)) = (&bearer, &broker) {
+            bearer.sign_with(Arc::new(HouseKeys::new(broker.clone())));
+        }
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
         let ledger = Ledger::new(store.clone(), tombstones, consequences);
         capabilities.insert(0, ledger.capability(settings.retention));

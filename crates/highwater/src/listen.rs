@@ -8,12 +8,17 @@ mod cors;
 mod limits;
 mod opening;
 mod socket;
+mod tls;
 
 pub(crate) use cors::{Cors, CorsSettings};
 pub(crate) use limits::{ConnectionLimits, LimitSettings, bound_requests};
 pub(crate) use socket::Socket;
+pub(crate) use tls::{ClientCertificate, Tls, TlsSettings};
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -24,6 +29,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use work::Lifecycle;
 
 /// How long to wait when no connection can be taken (no file descriptor left): others must end first.
@@ -39,6 +45,8 @@ pub(crate) struct Listener {
     pub(crate) routes: Router,
     /// What one connection may do.
     pub(crate) limits: ConnectionLimits,
+    /// How it speaks TLS, where it does.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Listener {
@@ -49,8 +57,13 @@ impl Listener {
         let open = metrics::gauge!("listener.connections", "listener" => self.name);
         let stopping = life.stopping();
         while let Some((io, place)) = stopping.run_until_cancelled(self.accept(&places)).await {
-            let io = Opening::within(self.limits.header_timeout, io);
-            let serving = serve(io, builder.clone(), self.routes.clone(), stopping.clone());
+            let connection = Connection {
+                builder: builder.clone(),
+                routes: self.routes.clone(),
+                patience: self.limits.header_timeout,
+                stopping: stopping.clone(),
+            };
+            let serving = connection.serve(io, self.tls.clone());
             let open = open.clone();
             life.spawn_short(async move {
                 open.increment(1);
@@ -94,25 +107,53 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// One connection, to its end. A soft stop lets the request it is in finish.
-async fn serve(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// What one connection is served with.
+struct Connection {
     builder: Arc<Builder<TokioExecutor>>,
     routes: Router,
+    /// How long it may take to say what it wants.
+    patience: Duration,
     stopping: CancellationToken,
-) {
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(routes)));
-    let ended = tokio::select! {
-        // First what has come in: a request that arrived before the stop is in it.
-        biased;
-        ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+}
+
+impl Connection {
+    async fn serve(self, io: socket::Stream, tls: Option<Arc<Tls>>) {
+        let Some(tls) = tls else {
+            return self.speak(io, None).await;
+        };
+        match tokio::time::timeout(self.patience, tls.accept(io)).await {
+            Ok(Ok((stream, certificate))) => self.speak(stream, certificate).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a connection did not come to TLS"),
+            Err(_) => tracing::debug!("a connection took too long to come to TLS"),
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
+    }
+
+    /// To its end. A soft stop lets the request it is in finish. The routes know the certificate that was shown.
+    async fn speak(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        certificate: Option<ClientCertificate>,
+    ) {
+        let routes = self.routes.map_request(move |mut request: Request<Incoming>| {
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
+            request.map(Body::new)
+        });
+        let io = TokioIo::new(Opening::within(self.patience, io));
+        let mut connection = pin!(self.builder.serve_connection(io, TowerToHyperService::new(routes)));
+        let ended = tokio::select! {
+            // First what has come in: a request that arrived before the stop is in it.
+            biased;
+            ended = connection.as_mut() => ended,
+            () = self.stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke off");
+        }
     }
 }
 
@@ -136,7 +177,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(300)).await;
             "done"
         };
-        let listener = Listener { name: "test", socket, routes: Router::new().route("/", get(slow)), limits };
+        let routes = Router::new().route("/", get(slow));
+        let listener = Listener { name: "test", socket, routes, limits, tls: None };
         life.spawn("test", listener.run(life.clone()));
         place
     }

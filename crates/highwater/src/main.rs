@@ -18,6 +18,7 @@ mod reference;
 mod roles;
 mod serve;
 mod settings;
+mod signing;
 mod telemetry;
 
 use anyhow::{Result, ensure};

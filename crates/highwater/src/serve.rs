@@ -72,6 +72,9 @@ impl Running {
             .await?;
         let places = listeners.iter().map(|it| (it.name, it.socket.place())).collect();
         for listener in listeners {
+            if let Some(tls) = &listener.tls {
+                life.spawn("service_tls", Arc::clone(tls).keep_fresh(life.stopping()));
+            }
             life.spawn(listener.name, listener.run(life.clone()));
         }
         life.spawn("metrics", telemetry.run(life.stopping()));

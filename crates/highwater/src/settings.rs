@@ -77,6 +77,9 @@ impl Settings {
         if let Some(socket) = &mut self.listen.admin_socket {
             *socket = folder.join(&*socket);
         }
+        if let Some(tls) = &mut self.listen.service_tls {
+            tls.settle_paths(folder);
+        }
         for idp in &mut self.idp {
             idp.settle_paths(folder);
         }

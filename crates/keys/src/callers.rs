@@ -144,8 +144,11 @@ pub struct NoSuchCertificate;
 pub struct Callers {
     store: Store,
     key: hmac::Key,
-    remembered: Arc<Mutex<HashMap<String, (Instant, Option<Caller>)>>>,
+    remembered: Arc<Mutex<HashMap<String, Remembered>>>,
 }
+
+/// Since when, and who it is, if it is anybody.
+type Remembered = (Instant, Option<Caller>);
 
 impl Callers {
     /// The callers kept in that store, hashed under the root key.
@@ -162,13 +165,12 @@ impl Callers {
     /// When the system has no randomness to give.
     pub async fn create(&self, new: NewCaller) -> Result<(Option<String>, Caller), StoreError> {
         let now = self.store.clock().now();
-        let (token, hash) = match &new.certificate {
-            Some(certificate) => (None, self.hash_of(certificate)),
-            None => {
-                let token = fresh_token();
-                let hash = self.hash(&token);
-                (Some(token), hash)
-            }
+        let (token, hash) = if let Some(certificate) = &new.certificate {
+            (None, self.hash_of(certificate))
+        } else {
+            let token = fresh_token();
+            let hash = self.hash(&token);
+            (Some(token), hash)
         };
         let caller = self.store.run(Create { new, hash, now }).await?;
         self.remembered.lock().clear();

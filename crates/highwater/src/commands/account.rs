@@ -1,11 +1,11 @@
 //! `account show|disable|enable|logins|disconnect`.
 
 use crate::cli::{AccountCommand, AccountName};
-use crate::client::{Admin, path};
+use crate::client::{Admin, Refused, path};
 use crate::output::{self, Column, Shown};
 use anyhow::Result;
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MEMBERS: &[Column] = &[
     ("identity provider", "idp"),
@@ -20,16 +20,16 @@ const MEMBERS: &[Column] = &[
     ("updated", "updated_at"),
 ];
 
+/// Of an account that came here itself.
+const LOCAL: &[Column] =
+    &[("e-mail", "email"), ("locale", "locale"), ("as of", "profile_at"), ("since", "created_at")];
+
 const LOGINS: &[Column] = &[("CLIENT ID", "client_id"), ("FIRST", "first_at"), ("LAST", "last_at")];
 
 /// Carries the command out.
 pub(crate) async fn run(command: AccountCommand, admin: &Admin) -> Result<Shown> {
     match command {
-        AccountCommand::Show(AccountName { idp, subject }) => {
-            let account = admin.get(&path(&["accounts", &idp, &subject])).await?;
-            let card = output::card(&account, MEMBERS);
-            Ok(Shown::new(account, card))
-        }
+        AccountCommand::Show(account) => show(admin, account).await,
         AccountCommand::Disable(account) => change(admin, account, "disable").await,
         AccountCommand::Enable(account) => change(admin, account, "enable").await,
         AccountCommand::Logins(AccountName { idp, subject }) => {
@@ -44,6 +44,36 @@ pub(crate) async fn run(command: AccountCommand, admin: &Admin) -> Result<Shown>
             let text = format!("{client_id} hears no more of it, until it logs in there again.");
             Ok(Shown::new(json!({ "disconnected": client_id }), text))
         }
+    }
+}
+
+/// What the ledger knows of it, and what is kept here of one that came itself. To the latter nothing may have happened
+/// yet: then it is not in the ledger.
+async fn show(admin: &Admin, AccountName { idp, subject }: AccountName) -> Result<Shown> {
+    let ledgers = admin.get(&path(&["accounts", &idp, &subject])).await;
+    let Some(local) = found(admin.get(&path(&["accounts", &idp, &subject, "local"])).await)? else {
+        let account = ledgers?;
+        let card = output::card(&account, MEMBERS);
+        return Ok(Shown::new(account, card));
+    };
+    let beside = format!("Came here itself:\n{}", output::card(&local, LOCAL));
+    let (mut account, text) = match found(ledgers)? {
+        Some(account) => {
+            let text = format!("{}\n\n{beside}", output::card(&account, MEMBERS));
+            (account, text)
+        }
+        None => (json!({ "idp": idp, "subject": subject }), format!("No event has come in yet.\n\n{beside}")),
+    };
+    account["local"] = local;
+    Ok(Shown::new(account, text))
+}
+
+/// Nothing, when that is the answer.
+fn found(answer: Result<Value>) -> Result<Option<Value>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.downcast_ref::<Refused>().is_some_and(|Refused(it)| it.status == 404) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

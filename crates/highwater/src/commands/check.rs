@@ -18,6 +18,7 @@ pub(crate) async fn run(settings: &Settings) -> Shown {
     found.push(("keys.root".to_owned(), root_key(settings)));
     found.push(("store".to_owned(), store(settings).await));
     found.push(("listen".to_owned(), Finding::ok(doors(settings))));
+    found.extend(service_tls(settings));
     found.extend(identity_providers(settings).await);
     found.push(("tokenserver".to_owned(), tokenserver(settings)));
     found.push(("bearer".to_owned(), bearer(settings)));
@@ -92,6 +93,16 @@ fn doors(settings: &Settings) -> String {
     let listen = &settings.listen;
     let socket = settings.admin_socket().map(|path| format!(", {}", path.display())).unwrap_or_default();
     format!("public {}, service {}, admin {}{socket}", listen.public, listen.service, listen.admin)
+}
+
+/// Reads its files, where it is configured.
+fn service_tls(settings: &Settings) -> Option<(String, Finding)> {
+    let tls = settings.listen.service_tls.as_ref()?;
+    let found = match tls.check() {
+        Ok(()) => Finding::ok(format!("the service listener shows {}", tls.certificate.display())),
+        Err(error) => Finding::down(error.to_string()),
+    };
+    Some(("listen.service_tls".to_owned(), found))
 }
 
 /// Fetches the keys of each.

@@ -83,8 +83,13 @@ fn keys(options: &TrialOptions, config: &mut Map<String, Value>) -> Result<Trial
 async fn publish(options: &TrialOptions, keys: &TrialKeys) -> Result<Option<Lifecycle>> {
     let Some(address) = options.publish else { return Ok(None) };
     let limits = ConnectionLimits::from(&LimitSettings::default());
-    let listener =
-        Listener { name: "keys", socket: Socket::tcp(address).await?, routes: keys.routes(), limits };
+    let listener = Listener {
+        name: "keys",
+        socket: Socket::tcp(address).await?,
+        routes: keys.routes(),
+        limits,
+        tls: None,
+    };
     let life = Lifecycle::new();
     life.spawn(listener.name, listener.run(life.clone()));
     Ok(Some(life))

@@ -4,7 +4,7 @@ use crate::admin::guard::Guard;
 use crate::admin::health::Health;
 use crate::admin::{self, health};
 use crate::house::House;
-use crate::listen::{ConnectionLimits, Cors, Listener, Socket, bound_requests};
+use crate::listen::{ConnectionLimits, Cors, Listener, Socket, Tls, bound_requests};
 use crate::roles::Roles;
 use crate::settings::Settings;
 use crate::telemetry::Prometheus;
@@ -36,7 +36,8 @@ impl Doors<'_> {
             open.push(self.listener("public", listen.public, self.public(house)?).await?);
         }
         if self.roles.any(&[Role::Verify, Role::Refresh]) {
-            open.push(self.listener("service", listen.service, self.service(house)).await?);
+            let service = self.listener("service", listen.service, self.service(house)).await?;
+            open.push(Listener { tls: listen.service_tls.as_ref().map(Tls::new).transpose()?, ..service });
         }
         open.push(self.listener("admin", listen.admin, self.admin(house, api.clone())).await?);
         if let Some(path) = self.settings.admin_socket() {
@@ -45,6 +46,7 @@ impl Doors<'_> {
                 socket: Socket::unix(&path)?,
                 routes: health::routes(self.health.clone()).fallback_service(api),
                 limits: ConnectionLimits::from(&listen.limits),
+                tls: None,
             });
         }
         Ok(open)
@@ -63,7 +65,7 @@ impl Doors<'_> {
 
     async fn listener(&self, name: &'static str, address: SocketAddr, routes: Router) -> Result<Listener> {
         let limits = ConnectionLimits::from(&self.settings.listen.limits);
-        Ok(Listener { name, socket: Socket::tcp(address).await?, routes, limits })
+        Ok(Listener { name, socket: Socket::tcp(address).await?, routes, limits, tls: None })
     }
 
     /// Anybody may ask; pages of other origins too, as configured.
@@ -76,7 +78,7 @@ impl Doors<'_> {
         Ok(cors.around(self.bounded(routes, self.body_bytes())))
     }
 
-    /// Only callers with a service token.
+    /// Only callers with a service token, or with a certificate that stands for one.
     fn service(&self, house: &mut House) -> Router {
         let routes = merged(house.capabilities.iter_mut().map(|it| std::mem::take(&mut it.service)));
         let routes = self.bounded(routes.fallback(nothing_here), self.body_bytes());

@@ -1,6 +1,6 @@
 //! The sections that belong to the binary itself; every other section belongs to its crate.
 
-use crate::listen::{CorsSettings, LimitSettings};
+use crate::listen::{CorsSettings, LimitSettings, TlsSettings};
 use crate::telemetry::StatsdSettings;
 use keys::RootKey;
 use serde::Deserialize;
@@ -33,6 +33,8 @@ pub(crate) struct ListenSettings {
     pub(crate) cors: CorsSettings,
     /// What a connection and a request may cost.
     pub(crate) limits: LimitSettings,
+    /// TLS on the service listener, and callers with certificates.
+    pub(crate) service_tls: Option<TlsSettings>,
 }
 
 impl Default for ListenSettings {
@@ -45,6 +47,7 @@ impl Default for ListenSettings {
             admin_socket: None,
             cors: CorsSettings::default(),
             limits: LimitSettings::default(),
+            service_tls: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The whole process, as an operator meets it: the built binary, its exit codes, its sockets, signals and kills.
 
+mod certificates;
 mod changing;
 mod checking;
+mod coming;
 mod commands;
 mod docs;
 mod doors;
@@ -16,6 +18,7 @@ mod queue;
 mod registering;
 mod secrets;
 mod sharing;
+mod services;
 mod telling;
 mod trials;
 mod two_sources;

@@ -57,7 +57,7 @@ async fn receive(
     let socket = Socket::tcp(options.at).await?;
     let place = format!("http://{}/", socket.place());
     say(&if as_json { json!({ "listening": place }).to_string() } else { format!("listening on {place}") })?;
-    Door { name: "receiver", socket, routes: listener.routes(), limits }.run(life.clone()).await;
+    Door { name: "receiver", socket, routes: listener.routes(), limits, tls: None }.run(life.clone()).await;
     Ok(())
 }
 

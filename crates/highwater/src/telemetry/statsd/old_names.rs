@@ -19,6 +19,10 @@ pub(super) fn old_name(key: &Key) -> Option<Key> {
             let result = introspection_result(label("outcome")?);
             Some(Key::from_parts("accounts_introspection_ms", vec![Label::new("result", result)]))
         }
+        "bearer.profile" => {
+            let result = label("result")?.to_owned();
+            Some(Key::from_parts("accounts_profile_ms", vec![Label::new("result", result)]))
+        }
         "proxy.sub.eventDelay" => Some(Key::from_static_name("proxy.sub.queueDelay")),
         _ => None,
     }
@@ -60,6 +64,7 @@ mod tests {
                 &[("idp", "fxa"), ("outcome", "active")],
                 Some("accounts_introspection_ms"),
             ),
+            ("bearer.profile", &[("result", "timeout")], Some("accounts_profile_ms")),
             ("token_creation", &[], None),
         ] {
             assert_eq!(old(name, labels).as_deref(), expected, "{name} {labels:?}");
