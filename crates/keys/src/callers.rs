@@ -18,11 +18,12 @@ const REMEMBERED_AT_MOST: usize = 10_000;
 /// A token that names itself: whoever finds one in the wrong place knows what it is.
 const PREFIX: &str = "hw_";
 
-/// The table of callers' tokens, and of the certificates that stand for one.
-pub static MIGRATIONS: &[Migration] = &[
-    Migration::both(
-        "keys 0001 caller tokens",
-        "create table caller_tokens (
+/// The tables of callers' tokens (and of the certificates that stand for one) and of data keys.
+pub static MIGRATIONS: &[Migration] = &[CALLERS, CERTIFICATES, crate::data_keys::TABLE];
+
+const CALLERS: Migration = Migration::both(
+    "keys 0001 caller tokens",
+    "create table caller_tokens (
         id {identity},
         name varchar(100) not null,
         listener varchar(16) not null,
@@ -33,12 +34,11 @@ pub static MIGRATIONS: &[Migration] = &[
         revoked_at bigint
     );
     create unique index caller_tokens_hash on caller_tokens (hash);",
-    ),
-    Migration::both(
-        "keys 0002 caller certificates",
-        "alter table caller_tokens add column certificate varchar(300);",
-    ),
-];
+);
+const CERTIFICATES: Migration = Migration::both(
+    "keys 0002 caller certificates",
+    "alter table caller_tokens add column certificate varchar(300);",
+);
 
 store::statements! {
     static INSERT = both(

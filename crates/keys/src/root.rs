@@ -22,6 +22,10 @@ pub enum Purpose {
     RpSecrets,
     /// Hashes of relying parties' tokens.
     RpTokens,
+    /// Keys that seal much and are rotated.
+    DataKeys,
+    /// What such a key seals.
+    Data,
 }
 
 impl Purpose {
@@ -32,6 +36,8 @@ impl Purpose {
             Self::SigningKeys => b"highwater/signing-keys/1",
             Self::RpSecrets => b"highwater/rp-secrets/1",
             Self::RpTokens => b"highwater/rp-tokens/1",
+            Self::DataKeys => b"highwater/data-keys/1",
+            Self::Data => b"highwater/data/1",
         }
     }
 }
