@@ -142,8 +142,7 @@ impl DataKeys {
     /// Seals `plain` for the record of that name.
     pub fn seal(&self, record: &str, plain: &[u8]) -> Result<String, NoDataKey> {
         let ring = self.known();
-        let (id, cipher) =
-            ring.active.and_then(|id| Some((id, ring.keys.get(&id)?))).ok_or(NoDataKey)?;
+        let (id, cipher) = ring.active.and_then(|id| Some((id, ring.keys.get(&id)?))).ok_or(NoDataKey)?;
         Ok(format!("{id}.{}", URL_SAFE_NO_PAD.encode(cipher.seal(record, plain))))
     }
 

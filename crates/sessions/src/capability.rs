@@ -1,0 +1,214 @@
+//! The sessions of one process put together, and what they hand the binary.
+
+use crate::consequence::{CAPABILITY, EndLogins};
+use crate::lanes::Lanes;
+use crate::rules::Chance;
+use crate::store::claim::ForgetOthers;
+use crate::store::{MIGRATIONS, changes};
+use crate::touches::Touches;
+use crate::upstream::Upstream;
+use crate::worker::{self, BEAT};
+use crate::{InvalidSettings, Settings, feed, http, touches};
+use account::Millis;
+use keys::{DataKeys, RootKey, data_keys};
+use ledger::{Capability, Role, Tombstones, Worker};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+use store::{Engine, LeaseHolder, Store};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use work::{Lifecycle, Pace, Tick, work_through};
+
+/// The sessions of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions(pub(crate) Arc<Inner>);
+
+/// Everything that their parts share.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) tombstones: Tombstones,
+    /// What tokens are sealed with.
+    pub(crate) keys: DataKeys,
+    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) lanes: Lanes,
+    pub(crate) touches: Touches,
+    pub(crate) leases: LeaseHolder,
+    pub(crate) life: Lifecycle,
+    /// This process, as claims name it.
+    pub(crate) owner: Arc<str>,
+    /// The grants that this process has claimed.
+    pub(crate) under_way: Mutex<HashSet<String>>,
+    /// Notified when there is room for more.
+    pub(crate) room: Notify,
+    /// Until when others believe that this process is alive.
+    alive_until: AtomicI64,
+    ready: AtomicBool,
+}
+
+impl Inner {
+    pub(crate) fn now(&self) -> Millis {
+        self.store.clock().now()
+    }
+
+    /// Whether others believe that this process is alive: only then may it present anything.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.now().get() < self.alive_until.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn believed_until(&self, until: Millis) {
+        self.alive_until.store(until.get(), Ordering::Release);
+    }
+
+    pub(crate) fn chance(&self) -> Chance {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).expect("the system gives random bytes");
+        Chance::of(u16::from_ne_bytes(random))
+    }
+
+    /// Waits until there is a key, and until, on a file, those who had it before are forgotten.
+    pub(crate) async fn until_ready(&self) {
+        while !self.ready.load(Ordering::Acquire) {
+            match self.make_ready().await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "sessions cannot be refreshed yet");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+        }
+    }
+
+    /// Reads or makes the key. On SQLite, whose file has one owner, whatever was under way before is nobody's.
+    pub(crate) async fn make_ready(&self) -> Result<(), store::StoreError> {
+        self.keys.ensure().await?;
+        if self.store.engine() == Engine::Sqlite {
+            self.store.run(ForgetOthers(self.owner.to_string())).await?;
+        }
+        self.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Seals, however long it takes until there is a key.
+    pub(crate) async fn seal_surely(&self, record: &str, plain: &[u8]) -> String {
+        loop {
+            match self.keys.seal(record, plain) {
+                Ok(sealed) => return sealed,
+                Err(error) => tracing::error!(%error, "refreshed tokens cannot be sealed yet"),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            drop(self.keys.ensure().await);
+        }
+    }
+}
+
+impl Sessions {
+    /// The sessions in that store. What is begun for somebody who waits lives with `life`.
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        root: &RootKey,
+        tombstones: Tombstones,
+        upstream: Arc<dyn Upstream>,
+        life: &Lifecycle,
+    ) -> Result<Self, InvalidSettings> {
+        settings.check()?;
+        let owner: Arc<str> = Uuid::new_v4().to_string().into();
+        Ok(Self(Arc::new(Inner {
+            lanes: Lanes::new(&upstream, settings.concurrency),
+            keys: DataKeys::new(store.clone(), root, "tokens"),
+            leases: LeaseHolder::new(store.clone(), &*owner),
+            touches: Touches::default(),
+            life: life.clone(),
+            under_way: Mutex::default(),
+            room: Notify::new(),
+            alive_until: AtomicI64::new(0),
+            ready: AtomicBool::new(false),
+            owner,
+            settings,
+            store,
+            tombstones,
+            upstream,
+        })))
+    }
+
+    /// What account events mean here.
+    pub fn consequence(&self) -> EndLogins {
+        EndLogins { settings: self.0.settings.clone(), store: self.0.store.clone() }
+    }
+
+    /// What they hand the binary.
+    pub fn capability(&self) -> Capability {
+        Capability {
+            name: CAPABILITY,
+            public: http::public_routes(&self.0),
+            service: http::service_routes(&self.0),
+            admin: http::admin_routes(&self.0),
+            migrations: MIGRATIONS,
+            consequence: Some(Arc::new(self.consequence())),
+            workers: self.workers(),
+            ..Capability::default()
+        }
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        let inner = Arc::clone(&self.0);
+        let refresh =
+            Worker::new("sessions.refresh", Some(Role::Refresh), move |stop| worker::run(inner, stop));
+        let sequencer = Arc::clone(&self.0);
+        let changes = Worker::new("sessions.changes", None, async move |stop: CancellationToken| {
+            let wake = sequencer.store.signals().listen(changes::APPENDED);
+            let pace = Pace::every(Duration::from_millis(500));
+            work_through(stop, wake, pace, move || feed::place(Arc::clone(&sequencer))).await;
+        });
+        let revocations = Arc::clone(&self.0);
+        let revoke =
+            Worker::new("sessions.revoke", Some(Role::Refresh), async move |stop: CancellationToken| {
+                stop.run_until_cancelled(revocations.until_ready()).await;
+                let wake = revocations.store.signals().listen(worker::REVOCATIONS);
+                let pace = Pace::every(Duration::from_secs(5));
+                work_through(stop, wake, pace, move || worker::revoke(Arc::clone(&revocations))).await;
+            });
+        vec![
+            refresh,
+            changes,
+            revoke,
+            self.by_the_clock("sessions.beat", BEAT, worker::beat),
+            self.by_the_clock("sessions.reap", Duration::from_secs(1), worker::reap),
+            self.by_the_clock("sessions.sweep", Duration::from_secs(5), worker::sweep),
+            self.by_the_clock("sessions.measure", Duration::from_secs(5), worker::measure),
+            self.by_the_clock("sessions.touches", Duration::from_secs(5), touches::flush),
+            self.keys_worker(),
+        ]
+    }
+
+    fn by_the_clock<F: Future<Output = Tick> + Send + 'static>(
+        &self,
+        name: &'static str,
+        pace: Duration,
+        turn: fn(Arc<Inner>) -> F,
+    ) -> Worker {
+        let inner = Arc::clone(&self.0);
+        Worker::new(name, Some(Role::Refresh), move |stop| {
+            let never = watch::channel(0).1;
+            work_through(stop, never, Pace::every(pace), move || turn(Arc::clone(&inner)))
+        })
+    }
+
+    /// Learns of rotations.
+    fn keys_worker(&self) -> Worker {
+        let inner = Arc::clone(&self.0);
+        Worker::new("sessions.keys", Some(Role::Refresh), async move |stop: CancellationToken| {
+            let wake = inner.store.signals().listen(data_keys::TOPIC);
+            work_through(stop, wake, Pace::every(Duration::from_secs(30)), move || {
+                let inner = Arc::clone(&inner);
+                async move { inner.keys.ensure().await.map_or(Tick::Failed, |()| Tick::Idle) }
+            })
+            .await;
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! The decisions, pure: no clock, no I/O, no SQL.
+//!
+//! A grant is what an identity provider gave for one login. Its refresh token is presented ([`Before`]), something comes
+//! of that ([`Outcome`]), and what becomes of the grant follows from it ([`after`]). Times are passed in, chance too.
+
+mod again;
+mod decide;
+mod ending;
+mod grant;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+pub use again::{History, Profile, Rotation, may_present_again};
+pub use decide::{Before, Next, Outcome, Policy, Presented, after, before};
+pub use ending::{Cutoff, EndsOn, cutoff, is_refused};
+pub use grant::{GrantState, Reason};
+pub use schedule::{Chance, Timing, back_off, refresh_at};

@@ -1,0 +1,59 @@
+//! What is kept of sessions, and its named operations: on both engines, in sets.
+
+pub(crate) mod changes;
+pub(crate) mod claim;
+pub(crate) mod create;
+pub(crate) mod end;
+pub(crate) mod find;
+pub(crate) mod patch;
+pub(crate) mod reap;
+pub(crate) mod reseal;
+pub(crate) mod retention;
+pub(crate) mod revocations;
+pub(crate) mod rows;
+pub(crate) mod schema;
+pub(crate) mod settle;
+pub(crate) mod touch;
+
+pub use schema::MIGRATIONS;
+
+use store::StoreError;
+
+/// Every statement of this crate, for the test that prepares each one on both engines.
+pub static STATEMENTS: &[&[&store::Sql]] = &[
+    changes::STATEMENTS,
+    claim::STATEMENTS,
+    create::STATEMENTS,
+    end::STATEMENTS,
+    find::STATEMENTS,
+    patch::STATEMENTS,
+    reap::STATEMENTS,
+    reseal::STATEMENTS,
+    retention::STATEMENTS,
+    revocations::STATEMENTS,
+    settle::STATEMENTS,
+    touch::STATEMENTS,
+];
+
+/// A JSON array, for a statement's row set.
+pub(crate) fn json<T: serde::Serialize>(rows: impl IntoIterator<Item = T>) -> String {
+    let rows: Vec<T> = rows.into_iter().collect();
+    serde_json::to_string(&rows).expect("rows of numbers and texts always serialise")
+}
+
+/// Ids, as rows.
+pub(crate) fn ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+    #[derive(serde::Serialize)]
+    struct Row<'a> {
+        id: &'a str,
+    }
+    json(ids.into_iter().map(|id| Row { id }))
+}
+
+/// A row that says what it cannot.
+pub(crate) fn broken(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Statement { reason: format!("a row that cannot be: {error}") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Claims whose owner is not heard of any more, and claims of our own that we do not know of.
+
+use super::claim::{Claimed, claimed, claimed_columns};
+use super::settle::{Attempted, PUT_OFF};
+use super::{ids, json};
+use crate::rules::{Chance, Next, Outcome, Policy, after};
+use account::{IdpId, Millis};
+use std::sync::Arc;
+use store::{Operation, StoreError, Tx};
+
+const MOST: i64 = 500;
+
+store::statements! {
+    pub(super) static ABANDONED = both(concat!(
+        "select ", claimed_columns!(), " from grants
+         where owner is not null and state < 3
+           and not exists (select 1 from session_refreshers r where r.owner = grants.owner and r.alive_until > $1)
+         limit $2 {for_update_skip_locked}"));
+    // They were never sent: nothing is in doubt that was not before.
+    static RELEASE = both(
+        "update grants set owner = null, presented_at = case when state = 0 then null else presented_at end
+         where owner = $1 and id not in (select r.id from {rows $2: id text} as r)");
+    static FORGET_OLD = both("delete from session_refreshers where alive_until <= $1");
+}
+
+/// What holds for each identity provider.
+pub(crate) type Policies = Arc<dyn Fn(&IdpId) -> Policy + Send + Sync>;
+
+/// Takes claims away from owners who are not heard of: their refresh tokens were perhaps presented, perhaps not.
+pub(crate) struct Reap {
+    pub(crate) policies: Policies,
+    pub(crate) chance: Chance,
+    pub(crate) now: Millis,
+}
+
+/// How that went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    /// To be presented again.
+    pub(crate) again: usize,
+    /// Not to be.
+    pub(crate) retired: usize,
+}
+
+impl Operation for Reap {
+    const NAME: &'static str = "sessions.reap";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = Reaped;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Reaped, StoreError> {
+        let abandoned = tx.query(&ABANDONED, &[self.now.into(), MOST.into()], claimed).await?;
+        let mut reaped = Reaped::default();
+        if abandoned.is_empty() {
+            // For a day, so that a process that sleeps finds out whose claims were taken from it.
+            tx.execute(&FORGET_OLD, &[self.now.minus(std::time::Duration::from_hours(24)).into()]).await?;
+            return Ok(reaped);
+        }
+        let attempts: Vec<Attempted> = abandoned.iter().map(|it| self.given_up(it)).collect();
+        for it in &attempts {
+            match it.next {
+                Next::Retired(_) => reaped.retired += 1,
+                _ => reaped.again += 1,
+            }
+        }
+        let rows = json(attempts.iter().filter_map(Attempted::put_off));
+        tx.query(&PUT_OFF, &[(&rows).into(), self.now.into()], |_| Ok(())).await?;
+        Ok(reaped)
+    }
+}
+
+impl Reap {
+    fn given_up(&self, it: &Claimed) -> Attempted {
+        let policy = (self.policies)(&it.account.idp);
+        let outcome = Outcome::Unknown;
+        Attempted {
+            id: it.id.clone(),
+            account: it.account.clone(),
+            fence: it.fence,
+            generation: it.generation,
+            next: after(outcome, &it.presented, &policy, self.now, self.now, self.chance),
+            renewal: None,
+            failures: it.presented.failures,
+            unknowns: it.presented.history.unknowns.saturating_add(1),
+            presented_at: Some(it.presented.first_at),
+            error: Some((outcome.class(), "the process that refreshed it is gone".to_owned())),
+        }
+    }
+}
+
+/// Frees claims that bear our name and that we do not hold: the answer to their claiming was lost.
+pub(crate) struct ReleaseStrays {
+    pub(crate) owner: String,
+    pub(crate) held: Vec<String>,
+}
+
+impl Operation for ReleaseStrays {
+    const NAME: &'static str = "sessions.release_strays";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = u64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        let held = ids(self.held.iter().map(String::as_str));
+        tx.execute(&RELEASE, &[(&self.owner).into(), (&held).into()]).await
+    }
+}

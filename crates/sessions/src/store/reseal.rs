@@ -1,0 +1,146 @@
+//! What is sealed with a key that retires is sealed anew, in the background: by who has the lease, a chunk at a time.
+
+use super::json;
+use super::rows::grant_id;
+use crate::GrantId;
+use serde::Serialize;
+use store::{Operation, StoreError, Tx};
+
+const CHUNK: i64 = 200;
+
+store::statements! {
+    // By the number that every sealed text begins with; those that are on their way are left for later.
+    static GRANTS = both(
+        "select id, generation, access_token, refresh_token from grants
+         where state < 3 and owner is null and access_token is not null and id > $2
+           and (access_token not like $1 or refresh_token not like $1)
+         order by id limit $3");
+    static ANY = both(
+        "select 1 from grants where (access_token like $1 or refresh_token like $1) limit 1");
+    static ANY_REVOCATION = both("select 1 from session_revocations where state = 0 and token like $1 limit 1");
+    static WRITE = both(
+        "update grants set access_token = r.access_token, refresh_token = r.refresh_token
+         from {rows $1: id text, generation bigint, old text, access_token text, refresh_token text} as r
+         where grants.id = r.id and grants.generation = r.generation and grants.owner is null and grants.state < 3
+           and grants.access_token = r.old");
+    static REVOCATIONS = both(
+        "select id, grant_id, generation, token from session_revocations where state = 0 and token not like $1
+         order by id limit $2");
+    static WRITE_REVOCATION = both(
+        "update session_revocations set token = r.token from {rows $1: id bigint, old text, token text} as r
+         where session_revocations.id = r.id and session_revocations.token = r.old and session_revocations.state = 0");
+}
+
+/// What a key's sealed texts look like.
+fn like(key: i64) -> String {
+    format!("{key}.%")
+}
+
+/// A grant's sealed tokens.
+pub(crate) struct Old {
+    pub(crate) id: GrantId,
+    pub(crate) generation: i64,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// Finds grants with tokens that another key than this sealed.
+pub(crate) struct FindOld {
+    pub(crate) active: i64,
+    pub(crate) after: String,
+}
+
+impl Operation for FindOld {
+    const NAME: &'static str = "sessions.find_old_seals";
+    type Output = Vec<Old>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Old>, StoreError> {
+        let like = like(self.active);
+        let params = [(&like).into(), (&self.after).into(), CHUNK.into()];
+        tx.query(&GRANTS, &params, |row| {
+            Ok(Old {
+                id: grant_id(row.text(0)?)?,
+                generation: row.int(1)?,
+                access_token: row.text(2)?.to_owned(),
+                refresh_token: row.opt_text(3)?.map(str::to_owned),
+            })
+        })
+        .await
+    }
+}
+
+/// A grant's tokens, sealed anew.
+#[derive(Clone, Serialize)]
+pub(crate) struct Anew {
+    pub(crate) id: GrantId,
+    pub(crate) generation: i64,
+    /// The access token as it was sealed: only if it still is.
+    pub(crate) old: String,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// Writes them.
+pub(crate) struct WriteAnew(pub(crate) Vec<Anew>);
+
+impl Operation for WriteAnew {
+    const NAME: &'static str = "sessions.reseal";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = u64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        tx.execute(&WRITE, &[(&json(&self.0)).into()]).await
+    }
+}
+
+/// Finds refresh tokens to revoke that another key than this sealed: id, whose, of which generation, sealed.
+pub(crate) struct FindOldRevocations(pub(crate) i64);
+
+impl Operation for FindOldRevocations {
+    const NAME: &'static str = "sessions.find_old_revocations";
+    type Output = Vec<(i64, GrantId, i64, String)>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        let like = like(self.0);
+        tx.query(&REVOCATIONS, &[(&like).into(), CHUNK.into()], |row| {
+            Ok((row.int(0)?, grant_id(row.text(1)?)?, row.int(2)?, row.text(3)?.to_owned()))
+        })
+        .await
+    }
+}
+
+/// A refresh token to revoke, sealed anew.
+#[derive(Clone, Serialize)]
+pub(crate) struct RevocationAnew {
+    pub(crate) id: i64,
+    pub(crate) old: String,
+    pub(crate) token: String,
+}
+
+/// Writes them.
+pub(crate) struct WriteRevocationsAnew(pub(crate) Vec<RevocationAnew>);
+
+impl Operation for WriteRevocationsAnew {
+    const NAME: &'static str = "sessions.reseal_revocations";
+    const RESOLVES_UNKNOWN: bool = true;
+    type Output = u64;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        tx.execute(&WRITE_REVOCATION, &[(&json(&self.0)).into()]).await
+    }
+}
+
+/// Whether anything is sealed with a key.
+pub(crate) struct IsUsed(pub(crate) i64);
+
+impl Operation for IsUsed {
+    const NAME: &'static str = "sessions.is_key_used";
+    type Output = bool;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let like = like(self.0);
+        let params = [(&like).into()];
+        let by_grant = tx.query_opt(&ANY, &params, |_| Ok(())).await?.is_some();
+        Ok(by_grant || tx.query_opt(&ANY_REVOCATION, &params, |_| Ok(())).await?.is_some())
+    }
+}

@@ -1,0 +1,49 @@
+//! An identity provider that is down while ten thousand are due.
+
+use super::pretender::Mode;
+use super::*;
+use crate::upstream::Class;
+
+async fn nobody_is_logged_out(count: usize) {
+    let settings = Settings { concurrency: 32, ..Settings::default() };
+    for house in House::on_each_engine_with(settings).await {
+        for number in 0..count {
+            house.logs_in(&format!("u{number}")).await;
+        }
+        house.idp.set(Mode::Fails(Class::KnownFailed, Some(Duration::from_secs(5))));
+        house.passes(Duration::from_mins(59)).await;
+        for _ in 0..6 {
+            house.refresh().await;
+            house.passes(Duration::from_secs(10)).await;
+        }
+        assert_eq!(house.count_of(GrantState::Live).await, count, "a minute of 503 ends nobody's session");
+        house.idp.set(Mode::Well);
+        let mut rounds = 0;
+        while house.count_fresh().await < count {
+            house.refresh().await;
+            house.passes(Duration::from_secs(10)).await;
+            rounds += 1;
+            assert!(rounds < 60, "it is made up for within minutes");
+        }
+        assert_eq!(house.idp.reuses(), 0);
+        assert!(house.idp.most_under_way() <= 32, "no herd: {}", house.idp.most_under_way());
+    }
+}
+
+impl House {
+    async fn count_fresh(&self) -> usize {
+        let is_fresh = |view: &SessionView| view.grant.as_ref().is_some_and(|it| it.generation > 0);
+        self.all().await.iter().filter(|view| is_fresh(view)).count()
+    }
+}
+
+#[tokio::test]
+async fn a_minute_of_trouble_ends_nobodys_session() {
+    nobody_is_logged_out(200).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: `./test --soak`"]
+async fn a_minute_of_trouble_ends_none_of_ten_thousand_sessions() {
+    nobody_is_logged_out(10_000).await;
+}

@@ -1,0 +1,153 @@
+//! What is asked of identity providers here: one seam, so that whoever asks knows nothing of how.
+
+mod idps;
+
+pub use idps::LoginIdps;
+
+use crate::store::rows::Object;
+use account::{AccountId, IdpId, Millis, Subject};
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A text that is zeroised when dropped.
+pub type Secret = Zeroizing<String>;
+
+/// Those who can be asked.
+pub trait Upstream: Send + Sync + 'static {
+    /// The identity providers that logins can be of.
+    fn idps(&self) -> Vec<IdpId>;
+
+    /// How one of them is: claim no more than there is room for.
+    fn standing(&self, idp: &IdpId, now: Millis) -> Standing;
+
+    /// Presents a refresh token, once (RFC 6749 section 6).
+    fn refresh<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Fresh, Trouble>>;
+
+    /// Who signed out there, by a logout token (OIDC Back-Channel Logout 1.0 section 2.6).
+    fn signed_out<'a>(
+        &'a self,
+        idp: &'a IdpId,
+        logout_token: &'a str,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<SignedOut, NotHeard>>;
+
+    /// Takes a refresh token back (RFC 7009).
+    fn revoke<'a>(
+        &'a self,
+        idp: &'a IdpId,
+        refresh_token: &'a str,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<(), Trouble>>;
+}
+
+/// A refresh token to present.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Whose it is: what comes back must be of the same.
+    pub account: &'a AccountId,
+    /// What the login said, if anything.
+    pub original: Option<&'a Original>,
+    /// The token.
+    pub refresh_token: &'a str,
+    /// Whether somebody waits for it.
+    pub is_waited_for: bool,
+    /// When the caller's tick or request began.
+    pub now: Millis,
+}
+
+/// What is kept of a login's ID token, to hold those of refreshes against (OIDC Core 1.0 section 12.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Original {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: Vec<String>,
+    /// `auth_time`, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<Millis>,
+}
+
+/// How an identity provider is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// `closed`: it is asked; `open`: it is spared; `half_open`: one request finds out whether it is back.
+    pub breaker: &'static str,
+    /// How long it is left alone from now; zero when it may be asked.
+    pub spared_for: Duration,
+    /// How many refreshes that nobody waits for may begin.
+    pub room: usize,
+}
+
+/// New tokens.
+pub struct Fresh {
+    /// The access token.
+    pub access_token: Secret,
+    /// How long it lives, if that is told.
+    pub expires_in: Option<Duration>,
+    /// Another refresh token, if there is one; the old one goes on otherwise.
+    pub refresh_token: Option<Secret>,
+    /// What was granted, where it is told.
+    pub scope: Option<String>,
+    /// What a verified ID token says of the user.
+    pub claims: Option<Object>,
+}
+
+/// Who signed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignedOut {
+    /// One login, as the identity provider names it (`sid`).
+    Login(String),
+    /// All of a user's.
+    User {
+        /// Whose.
+        subject: Subject,
+        /// When that was said, to the second.
+        at: Millis,
+    },
+}
+
+/// Why a logout token is not heard.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotHeard {
+    /// It is not good.
+    #[error("{0}")]
+    Invalid(String),
+    /// It cannot be verified now.
+    #[error("the logout token cannot be verified now")]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// Of what kind a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The grant is no more.
+    Terminal,
+    /// What came back is of somebody else.
+    Mismatch,
+    /// Somebody must mend the configuration.
+    Misconfigured,
+    /// It is asked too much.
+    Throttled,
+    /// The token was not taken.
+    KnownFailed,
+    /// Perhaps it was.
+    Ambiguous,
+    /// It was not asked, so as not to be a burden.
+    NotAsked,
+}
+
+/// Why nothing came back that is of use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Of what kind.
+    pub class: Class,
+    /// For how long it wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// In words, with nothing secret in them.
+    pub text: String,
+}

@@ -1,0 +1,190 @@
+//! One attempt: from the claim to what is to be settled.
+
+use crate::capability::Inner;
+use crate::meters;
+use crate::rules::{Before, Next, Outcome, after, before};
+use crate::sealing::{Field, record};
+use crate::store::claim::Claimed;
+use crate::store::create::text;
+use crate::store::settle::{Attempted, Renewal};
+use crate::upstream::{Ask, Class, Fresh, Secret, Trouble};
+use account::Millis;
+use keys::CannotOpen;
+use std::time::Duration;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+/// Presents a claimed grant's refresh token, once, if that may be done.
+pub(crate) async fn attempt(inner: &Inner, claimed: Claimed, is_waited_for: bool) -> Attempted {
+    let now = inner.now();
+    let policy = inner.settings.policy(&claimed.account.idp);
+    let mut presented = claimed.presented;
+    if is_waited_for {
+        presented.used_at = now;
+    }
+    let instead = match before(&presented, &policy, now) {
+        Before::Present => None,
+        Before::Rest => Some(Next::Rest),
+        Before::Retire(reason) => Some(Next::Retired(reason)),
+    };
+    if let Some(next) = instead {
+        return unsent(claimed, next, None);
+    }
+    let token = match refresh_token(inner, &claimed).await {
+        Ok(token) => token,
+        // It says nothing about the grant: the key may come back.
+        Err(why) => return not_taken(inner, claimed, &policy, "it was not sent", &why.to_string()),
+    };
+    // Just before: whoever was paused for longer than it is believed alive has lost its claim.
+    if !inner.is_alive() {
+        return not_taken(
+            inner,
+            claimed,
+            &policy,
+            "it was not sent",
+            "this process was not heard of in time",
+        );
+    }
+    let began = Instant::now();
+    let (account, original) = (&claimed.account, claimed.original.as_ref());
+    let ask = Ask { account, original, refresh_token: &token, is_waited_for, now };
+    let answer = inner.upstream.refresh(ask).await;
+    let took = began.elapsed();
+    judge(inner, claimed, &policy, answer, &token, now, took).await
+}
+
+async fn refresh_token(inner: &Inner, claimed: &Claimed) -> Result<Secret, CannotOpen> {
+    let sealed = claimed.refresh_token.as_deref().unwrap_or_default();
+    let record = record(&claimed.id, claimed.generation, Field::RefreshToken);
+    let opened = inner.keys.open(&record, sealed).await?;
+    Ok(Zeroizing::new(String::from_utf8_lossy(&opened).into_owned()))
+}
+
+async fn judge(
+    inner: &Inner,
+    claimed: Claimed,
+    policy: &crate::rules::Policy,
+    answer: Result<Fresh, Trouble>,
+    old: &str,
+    attempted_at: Millis,
+    took: Duration,
+) -> Attempted {
+    let now = attempted_at.plus(took).max(inner.now());
+    let outcome = outcome(&answer, attempted_at);
+    meters::attempt(&claimed.account.idp, outcome.class(), took);
+    let next = after(outcome, &claimed.presented, policy, attempted_at, now, inner.chance());
+    match answer {
+        Ok(fresh) => {
+            let renewal = sealed(inner, &claimed, fresh, old, attempted_at).await;
+            meters::renewed(&claimed.account.idp, renewal.rotated, now);
+            Attempted { renewal: Some(renewal), ..unsent(claimed, next, None) }
+        }
+        Err(trouble) => {
+            log(&claimed, &trouble);
+            let is_lost = trouble.class == Class::Ambiguous;
+            let unknowns = claimed.presented.history.unknowns + u32::from(is_lost);
+            // What was not asked has not failed.
+            let is_failure = trouble.class != Class::NotAsked;
+            let failures = claimed.presented.failures.saturating_add(u32::from(is_failure));
+            let first_at = claimed.presented.first_at;
+            let in_doubt = is_lost || claimed.presented.state == crate::GrantState::Suspect;
+            Attempted {
+                failures,
+                unknowns,
+                presented_at: in_doubt.then_some(first_at),
+                ..unsent(claimed, next, Some((outcome.class(), shortened(&trouble.text))))
+            }
+        }
+    }
+}
+
+fn outcome(answer: &Result<Fresh, Trouble>, attempted_at: Millis) -> Outcome {
+    match answer {
+        Ok(fresh) => Outcome::Renewed { expires_at: fresh.expires_in.map(|life| attempted_at.plus(life)) },
+        Err(trouble) => {
+            let retry_after = trouble.retry_after;
+            match trouble.class {
+                Class::Terminal => Outcome::Refused,
+                Class::Mismatch => Outcome::Mismatch,
+                Class::Misconfigured => Outcome::Misconfigured,
+                Class::Throttled => Outcome::Throttled { retry_after },
+                Class::KnownFailed | Class::NotAsked => Outcome::NotTaken { retry_after },
+                Class::Ambiguous => Outcome::Unknown,
+            }
+        }
+    }
+}
+
+/// Seals new tokens for the next generation. Without a key nothing can be kept, and what is not kept is lost: so it waits
+/// until there is one.
+async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &str, attempted_at: Millis) -> Renewal {
+    let generation = claimed.generation + 1;
+    let refresh_token = fresh.refresh_token.as_ref().map_or(old, |token| token.as_str());
+    let rotated = refresh_token != old;
+    let seal = async |field, token: &str| {
+        inner.seal_surely(&record(&claimed.id, generation, field), token.as_bytes()).await
+    };
+    let is_new = |claims: &crate::Object| claimed.claims.as_deref() != Some(&text(claims));
+    Renewal {
+        access_token: seal(Field::AccessToken, &fresh.access_token).await,
+        refresh_token: seal(Field::RefreshToken, refresh_token).await,
+        rotated,
+        scope: fresh.scope,
+        claims: fresh.claims.filter(is_new),
+        expires_at: fresh.expires_in.map(|life| attempted_at.plus(life)),
+    }
+}
+
+/// A claimed grant with what is to become of it, and nothing sent.
+fn unsent(claimed: Claimed, next: Next, error: Option<(&'static str, String)>) -> Attempted {
+    let Claimed { id, account, fence, generation, presented, .. } = claimed;
+    Attempted {
+        id,
+        account,
+        fence,
+        generation,
+        next,
+        renewal: None,
+        failures: presented.failures,
+        unknowns: presented.history.unknowns,
+        presented_at: (presented.state == crate::GrantState::Suspect).then_some(presented.first_at),
+        error,
+    }
+}
+
+fn not_taken(
+    inner: &Inner,
+    claimed: Claimed,
+    policy: &crate::rules::Policy,
+    what: &str,
+    why: &str,
+) -> Attempted {
+    let now = inner.now();
+    let outcome = Outcome::NotTaken { retry_after: None };
+    let next = after(outcome, &claimed.presented, policy, now, now, inner.chance());
+    let failures = claimed.presented.failures.saturating_add(1);
+    tracing::warn!(grant = %claimed.id, idp = %claimed.account.idp, why, "a grant cannot be refreshed now");
+    let error = Some((outcome.class(), shortened(&format!("{what}: {why}"))));
+    Attempted { failures, ..unsent(claimed, next, error) }
+}
+
+/// Only what somebody must look at is a line each; the rest is counted.
+fn log(claimed: &Claimed, trouble: &Trouble) {
+    let (idp, grant, text) = (&claimed.account.idp, &claimed.id, &trouble.text);
+    match trouble.class {
+        Class::Misconfigured => {
+            tracing::error!(%idp, text, "the identity provider does not take us as we are configured: sessions are kept, mend it");
+        }
+        Class::Mismatch => {
+            tracing::error!(%idp, %grant, text, "a refresh brought somebody else's tokens: the grant is ended");
+        }
+        Class::Ambiguous => tracing::warn!(%idp, %grant, text, "what came of a refresh is not known"),
+        Class::Terminal | Class::Throttled | Class::KnownFailed | Class::NotAsked => {
+            tracing::debug!(%idp, %grant, text, "a refresh failed");
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control()).take(200).collect()
+}

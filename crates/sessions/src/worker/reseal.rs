@@ -1,0 +1,99 @@
+//! Seals anew what a retiring key sealed, and forgets the key when nothing is left.
+
+use crate::GrantId;
+use crate::capability::Inner;
+use crate::sealing::{Field, record};
+use crate::store::reseal::{
+    Anew, FindOld, FindOldRevocations, IsUsed, Old, RevocationAnew, WriteAnew, WriteRevocationsAnew,
+};
+use keys::CannotOpen;
+use store::StoreError;
+
+/// A chunk; whether there may be more.
+pub(super) async fn reseal(inner: &Inner) -> Result<bool, StoreError> {
+    let retiring: Vec<i64> =
+        inner.keys.list().into_iter().filter(|key| key.state != "active").map(|key| key.id).collect();
+    let (Some(active), false) = (inner.keys.active(), retiring.is_empty()) else { return Ok(false) };
+    if chunk(inner, active).await? | revocations(inner, active).await? {
+        return Ok(true);
+    }
+    for key in retiring {
+        if !inner.store.scan(IsUsed(key)).await? && inner.keys.forget(key).await? {
+            tracing::info!(key, "nothing is sealed with a retired key any more: it is forgotten");
+        }
+    }
+    Ok(false)
+}
+
+async fn chunk(inner: &Inner, active: i64) -> Result<bool, StoreError> {
+    let mut after = String::new();
+    loop {
+        let found = inner.store.scan(FindOld { active, after }).await?;
+        let Some(last) = found.last() else { return Ok(false) };
+        after = last.id.to_string();
+        let mut anew = Vec::new();
+        for old in &found {
+            anew.extend(sealed_anew(inner, old).await?);
+        }
+        // What does not open is passed over: it is no reason to leave the rest.
+        if !anew.is_empty() {
+            inner.store.run(WriteAnew(anew)).await?;
+            return Ok(true);
+        }
+    }
+}
+
+async fn sealed_anew(inner: &Inner, old: &Old) -> Result<Option<Anew>, StoreError> {
+    let Old { id, generation, access_token, refresh_token } = old;
+    let Some(access) = again(inner, id, *generation, Field::AccessToken, access_token).await? else {
+        return Ok(None);
+    };
+    let refresh = match refresh_token {
+        None => None,
+        Some(token) => match again(inner, id, *generation, Field::RefreshToken, token).await? {
+            None => return Ok(None),
+            sealed => sealed,
+        },
+    };
+    Ok(Some(Anew {
+        id: id.clone(),
+        generation: *generation,
+        old: access_token.clone(),
+        access_token: access,
+        refresh_token: refresh,
+    }))
+}
+
+async fn revocations(inner: &Inner, active: i64) -> Result<bool, StoreError> {
+    let found = inner.store.scan(FindOldRevocations(active)).await?;
+    let mut anew = Vec::new();
+    for (id, grant, generation, old) in found {
+        let sealed = again(inner, &grant, generation, Field::RefreshToken, &old).await?;
+        anew.extend(sealed.map(|token| RevocationAnew { id, old, token }));
+    }
+    if anew.is_empty() {
+        return Ok(false);
+    }
+    inner.store.run(WriteRevocationsAnew(anew)).await?;
+    Ok(true)
+}
+
+/// The same under the active key; `None` when it does not open.
+async fn again(
+    inner: &Inner,
+    grant: &GrantId,
+    generation: i64,
+    field: Field,
+    sealed: &str,
+) -> Result<Option<String>, StoreError> {
+    let record = record(grant, generation, field);
+    match inner.keys.open(&record, sealed).await {
+        Ok(plain) => Ok(inner.keys.seal(&record, &plain).ok()),
+        Err(CannotOpen::Store(error)) => Err(error),
+        Err(error) => {
+            metrics::counter!("sessions.decrypt_failures").increment(1);
+            tracing::error!(%grant, %error, "a token does not open, and cannot be sealed anew");
+            Ok(None)
+        }
+    }
+}
