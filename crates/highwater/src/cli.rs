@@ -4,6 +4,7 @@ mod deliveries;
 mod events;
 mod nodes;
 mod rp;
+mod sessions;
 mod trial;
 mod users;
 
@@ -11,6 +12,7 @@ pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
 pub(crate) use events::{DeadCommand, EventsCommand};
 pub(crate) use nodes::{DrainOptions, FailOptions, NodeCommand, NodeNumbers};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
+pub(crate) use sessions::{SessionListOptions, SessionsCommand};
 pub(crate) use trial::{ListenOptions as RpListenOptions, SimulateOptions, TrialOptions, VerifyOptions};
 pub(crate) use users::{Place, PurgeOptions, UserCommand};
 
@@ -96,12 +98,15 @@ pub(crate) enum Command {
     /// What relying parties were told, are being told, and could not be told.
     #[command(subcommand)]
     Deliveries(DeliveriesCommand),
+    /// Upstream sessions: whose there are, what refreshing them comes to, and ending them.
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Send a receiver, once, what a relying party would get: simulated events, signed with the house's keys.
     #[command(
         after_help = "Example: highwater simulate 5882386c6d801776 http://localhost:8080/events vpn,relay_premium\n         highwater simulate 5882386c6d801776 --event any"
     )]
     Simulate(SimulateOptions),
-    /// The keys that sign what relying parties are told.
+    /// The keys that sign what relying parties are told, and those that tokens of sessions are sealed with.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Callers' tokens for the admin and the service listener.
@@ -116,6 +121,16 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether only the sessions can answer it.
+    pub(crate) fn is_for_sessions(&self) -> bool {
+        matches!(
+            self,
+            Self::Sessions(_)
+                | Self::Keys(KeysCommand::List { kind: KeyKind::Tokens })
+                | Self::Keys(KeysCommand::Rotate { kind: KeyKind::Tokens, .. })
+        )
+    }
+
     /// Whether only the broker can answer it.
     pub(crate) fn is_for_the_broker(&self) -> bool {
         matches!(
@@ -123,7 +138,8 @@ impl Command {
             Self::Rp(_)
                 | Self::Deliveries(_)
                 | Self::Simulate(_)
-                | Self::Keys(_)
+                | Self::Keys(KeysCommand::List { kind: KeyKind::Signing })
+                | Self::Keys(KeysCommand::Rotate { kind: KeyKind::Signing, .. })
                 | Self::Account(AccountCommand::Logins(_) | AccountCommand::Disconnect { .. })
                 | Self::Events(EventsCommand::Receipt(_))
         )
@@ -228,18 +244,38 @@ pub(crate) struct AccountName {
 pub(crate) enum KeysCommand {
     /// List them: the current one of each algorithm signs, the next and the retired ones are published too.
     #[command(after_help = "Example: highwater keys list")]
-    List,
-    /// Rotate an algorithm's keys: the next one signs from now on, the current one retires, a fresh one is next.
-    #[command(after_help = "Example: highwater keys rotate RS256")]
+    List {
+        /// Which keys.
+        #[arg(long, value_enum, default_value_t)]
+        kind: KeyKind,
+    },
+    /// Rotate an algorithm's keys: the next one signs from now on, the current one retires, a fresh one is next. Or the
+    /// key that tokens are sealed with: those that are kept are sealed anew in the background.
+    #[command(
+        after_help = "Example: highwater keys rotate RS256\n         highwater keys rotate --kind tokens"
+    )]
     Rotate {
         /// Which algorithm.
-        #[arg(ignore_case = true)]
-        algorithm: AlgorithmName,
+        #[arg(ignore_case = true, required_if_eq("kind", "signing"))]
+        algorithm: Option<AlgorithmName>,
+        /// Which keys.
+        #[arg(long, value_enum, default_value_t)]
+        kind: KeyKind,
         /// Also when receivers may not know the next key yet: they then refuse its tokens for minutes. For a current
         /// key that is in wrong hands.
         #[arg(long)]
         at_once: bool,
     },
+}
+
+/// What keys are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyKind {
+    /// They sign what relying parties are told.
+    #[default]
+    Signing,
+    /// Tokens of sessions are sealed with them.
+    Tokens,
 }
 
 /// What can be done with callers' tokens.

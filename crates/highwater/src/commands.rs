@@ -11,6 +11,7 @@ pub(crate) mod node;
 mod progress;
 pub(crate) mod purge;
 pub(crate) mod rp;
+pub(crate) mod sessions;
 pub(crate) mod simulate;
 pub(crate) mod token;
 mod trial;

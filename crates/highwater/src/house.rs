@@ -2,6 +2,8 @@
 //!
 //! `serve` runs it; commands open it for one request; both ask the same routes.
 
+mod sessions;
+
 use crate::admin::{self, Door};
 use crate::roles::Roles;
 use crate::settings::Settings;
@@ -11,6 +13,7 @@ use axum::Router;
 use bearer::{Bearer, Ledgered};
 use broker::Broker;
 use idp::{Idp, Idps};
+use ::sessions::Sessions;
 use keys::{Callers, RootKey};
 use ledger::{Capability, Ledger, Role, Tombstones, Worker};
 use shared::Tier;
@@ -30,6 +33,7 @@ pub(crate) struct House {
     pub(crate) ledger: Ledger,
     pub(crate) bearer: Option<Bearer>,
     pub(crate) broker: Option<Broker>,
+    pub(crate) sessions: Option<Sessions>,
     pub(crate) capabilities: Vec<Capability>,
     /// The sources of events, each with what can be asked how it is.
     pub(crate) sources: BTreeMap<String, ingest::Health>,
@@ -78,6 +82,8 @@ impl House {
         if let (Some(bearer), Some(broker)) = (&bearer, &broker) {
             bearer.sign_with(Arc::new(HouseKeys::new(broker.clone())));
         }
+        let sessions = sessions::open(settings, &store, &root, idps.as_ref(), &tombstones, serving)?;
+        capabilities.extend(sessions.as_ref().map(|it| sessions::capability(it, serving)));
         let consequences = capabilities.iter().filter_map(|it| it.consequence.clone()).collect();
         let ledger = Ledger::new(store.clone(), tombstones, consequences);
         capabilities.insert(0, ledger.capability(settings.retention));
@@ -90,7 +96,7 @@ impl House {
             sources = if takes_in { ingest.sources } else { BTreeMap::new() };
         }
         let callers = Callers::new(store.clone(), &root);
-        Ok(Self { store, callers, ledger, bearer, broker, capabilities, sources })
+        Ok(Self { store, callers, ledger, bearer, broker, sessions, capabilities, sources })
     }
 
     /// What brings the tables up to date.

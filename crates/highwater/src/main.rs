@@ -91,6 +91,10 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
         settings.broker.is_some() || !command.is_for_the_broker(),
         "no broker is configured: a section [broker] with an `issuer` makes one (`highwater init` shows it)"
     );
+    ensure!(
+        settings.sessions.is_some() || !command.is_for_sessions(),
+        "no sessions are kept: a section [sessions] makes it so (`highwater init` shows it)"
+    );
     let admin = Admin::reach(settings).await?;
     match command {
         Command::Node(command) => commands::node::run(command, &admin).await,
@@ -100,6 +104,7 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
         Command::Events(command) => commands::events::run(command, &admin).await,
         Command::Rp(command) => commands::rp::run(command, &admin).await,
         Command::Deliveries(command) => commands::deliveries::run(command, &admin).await,
+        Command::Sessions(command) => commands::sessions::run(command, &admin).await,
         Command::Simulate(options) => commands::simulate::run(&options, &admin).await,
         Command::Keys(command) => commands::keys::run(command, &admin).await,
         Command::Token(command) => commands::token::run(command, &admin).await,

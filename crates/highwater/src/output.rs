@@ -124,6 +124,7 @@ fn cell(row: &Value, member: &str) -> String {
 }
 
 fn is_moment(member: &str) -> bool {
+    let member = member.rsplit('.').next().unwrap_or(member);
     matches!(member, "at" | "mark") || member.ends_with("_at") || member.ends_with("_since")
 }
 

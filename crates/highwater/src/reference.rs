@@ -60,6 +60,7 @@ fn openapi(door: Door) -> Result<String> {
     settings.bearer = Some(bearer::Settings::default());
     settings.broker =
         Some(broker::Settings { issuer: "https://broker.example".to_owned(), ..broker::Settings::default() });
+    settings.sessions = Some(sessions::Settings::default());
     let api = House::open(&settings, Some(Serving { life: &Lifecycle::new(), roles: &Roles::picked(&[]) }))?
         .describe(door);
     Ok(serde_json::to_string_pretty(&api)?)

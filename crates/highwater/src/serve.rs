@@ -64,6 +64,7 @@ impl Running {
             ledger: house.ledger.clone(),
             bearer: house.bearer.clone(),
             broker: house.broker.clone(),
+            sessions: house.sessions.clone(),
             migrated: migrated.clone(),
             sources: Arc::new(house.sources.clone()),
         };

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) bearer: Option<bearer::Settings>,
     /// The broker, where relying parties are told.
     pub(crate) broker: Option<broker::Settings>,
+    /// Upstream sessions, where they are kept.
+    pub(crate) sessions: Option<sessions::Settings>,
     /// How account events come in.
     pub(crate) ingest: ingest::Settings,
     /// How long things are kept.

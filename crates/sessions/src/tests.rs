@@ -9,6 +9,7 @@ mod outage;
 mod pretender;
 mod refreshing;
 mod secrets;
+mod standing_in;
 mod sweeping;
 mod watching;
 
@@ -87,8 +88,20 @@ impl House {
     }
 
     fn with(settings: Settings, store: Store, clock: Clock, root: RootKey, idp: Arc<Pretender>) -> Self {
+        let upstream = Arc::clone(&idp);
+        Self::asking(upstream, settings, store, clock, root, idp)
+    }
+
+    /// One that asks somebody else.
+    fn asking(
+        upstream: Arc<dyn Upstream>,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        root: RootKey,
+        idp: Arc<Pretender>,
+    ) -> Self {
         let tombstones = Tombstones::new(&root, Duration::ZERO);
-        let upstream: Arc<dyn Upstream> = idp.clone();
         let sessions = Sessions::new(
             settings.clone(),
             store.clone(),

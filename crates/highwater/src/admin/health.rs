@@ -13,6 +13,7 @@ use bearer::Bearer;
 use broker::Broker;
 use ingest::SourceState;
 use ledger::Ledger;
+use sessions::Sessions;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -40,6 +41,7 @@ pub(crate) struct Health {
     pub(crate) ledger: Ledger,
     pub(crate) bearer: Option<Bearer>,
     pub(crate) broker: Option<Broker>,
+    pub(crate) sessions: Option<Sessions>,
     /// Whether the tables are there; set once they are.
     pub(crate) migrated: Arc<AtomicBool>,
     /// The sources of events that run here, by name.
@@ -119,19 +121,20 @@ fn rendered(status: Status, body: &impl Serialize) -> Response {
 impl Health {
     /// Looks at everything, all at once.
     pub(crate) async fn report(&self) -> Report {
-        let (store, effects, feed, letters, broker) = tokio::join!(
+        let (store, effects, feed, letters, broker, sessions) = tokio::join!(
             self.look_at_store(),
             self.look_at_effects(),
             self.look_at_feed(),
             self.look_at_letters(),
-            self.look_at_broker()
+            self.look_at_broker(),
+            self.look_at_sessions()
         );
         let own = [("store", store), ("effects", effects), ("feed", feed), ("dead_letters", letters)];
         let own = own.into_iter().map(|(name, found)| (name.to_owned(), found));
         let sources =
             self.sources.iter().map(|(name, health)| (format!("source.{name}"), source(&health.state())));
         let checks: BTreeMap<String, Finding> =
-            own.chain(sources).chain(broker).chain(self.look_at_bearer()).collect();
+            own.chain(sources).chain(broker).chain(sessions).chain(self.look_at_bearer()).collect();
         let status = checks.values().map(|found| found.status).max().unwrap_or(Status::Ok);
         Report { status, version: env!("CARGO_PKG_VERSION"), checks }
     }
@@ -187,6 +190,21 @@ impl Health {
         let named = found.into_iter().map(|broker::Finding { name, is_degraded, detail }| {
             let finding = if is_degraded { Finding::degraded(detail) } else { Finding::ok(detail) };
             (format!("broker.{name}"), finding)
+        });
+        named.collect()
+    }
+
+    /// What was found of upstream sessions, each by its name.
+    async fn look_at_sessions(&self) -> Vec<(String, Finding)> {
+        let Some(sessions) = &self.sessions else { return vec![] };
+        let looked = async { Ok::<_, Infallible>(sessions.findings().await) };
+        let found = match patiently(looked).await {
+            Ok(found) => found,
+            Err(why) => return vec![("sessions".to_owned(), Finding::degraded(why))],
+        };
+        let named = found.into_iter().map(|sessions::Finding { name, is_degraded, detail }| {
+            let finding = if is_degraded { Finding::degraded(detail) } else { Finding::ok(detail) };
+            (format!("sessions.{name}"), finding)
         });
         named.collect()
     }

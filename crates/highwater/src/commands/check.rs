@@ -25,6 +25,7 @@ pub(crate) async fn run(settings: &Settings) -> Shown {
     found.extend(shared_tier(settings).await);
     found.push(("broker".to_owned(), broker(settings)));
     found.extend(capability_list(settings).await);
+    found.push(("sessions".to_owned(), sessions(settings)));
     let works = found.iter().all(|(_, found)| found.status == Status::Ok);
     if works { shown(&found) } else { shown(&found).but("not everything works; see above") }
 }
@@ -165,6 +166,18 @@ fn broker(settings: &Settings) -> Finding {
             own.issuer
         )),
         Err(error) => Finding::down(error.to_string()),
+    }
+}
+
+fn sessions(settings: &Settings) -> Finding {
+    let Some(own) = &settings.sessions else {
+        return Finding::ok("not configured: no upstream session is kept");
+    };
+    let unknown = own.idps.iter().find(|own| settings.idp.iter().all(|idp| idp.id != own.id));
+    match (own.check(), unknown) {
+        (Err(error), _) => Finding::down(error.to_string()),
+        (_, Some(unknown)) => Finding::down(format!("sessions.idps: no identity provider {} is configured", unknown.id)),
+        _ => Finding::ok(format!("kept for {} h, asked on the service listener", own.session_hours)),
     }
 }
 

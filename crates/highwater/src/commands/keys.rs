@@ -1,9 +1,9 @@
 //! `keys list|rotate`.
 
-use crate::cli::KeysCommand;
+use crate::cli::{KeyKind, KeysCommand};
 use crate::client::Admin;
 use crate::output::{self, Column, Shown, word};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -15,11 +15,18 @@ const COLUMNS: &[Column] = &[
     ("KEY", "kid"),
 ];
 
+const DATA: &[Column] = &[("KEY", "id"), ("STATE", "state"), ("CREATED", "created_at"), ("CHANGED", "changed_at")];
+
 /// Carries the command out.
 pub(crate) async fn run(command: KeysCommand, admin: &Admin) -> Result<Shown> {
     match command {
-        KeysCommand::List => Ok(shown(admin.get("/keys").await?)),
-        KeysCommand::Rotate { algorithm, at_once } => {
+        KeysCommand::List { kind: KeyKind::Tokens } => Ok(data(admin.get("/token-keys").await?)),
+        KeysCommand::Rotate { kind: KeyKind::Tokens, .. } => {
+            Ok(data(admin.ask(Method::POST, "/token-keys", None::<&()>).await?))
+        }
+        KeysCommand::List { kind: KeyKind::Signing } => Ok(shown(admin.get("/keys").await?)),
+        KeysCommand::Rotate { kind: KeyKind::Signing, algorithm, at_once } => {
+            let algorithm = algorithm.context("which algorithm's keys?")?;
             let body = json!({ "algorithm": word(&algorithm), "at_once": at_once });
             Ok(shown(admin.ask(Method::POST, "/keys/rotate", Some(&body)).await?))
         }
@@ -31,5 +38,10 @@ fn shown(keys: Value) -> Shown {
     let mut rows = output::rows(&keys).to_vec();
     rows.sort_by_cached_key(|key| (key["algorithm"].to_string(), key["state"].to_string()));
     let table = output::table(&rows, COLUMNS, nothing);
+    Shown::new(keys, table)
+}
+
+fn data(keys: Value) -> Shown {
+    let table = output::table(output::rows(&keys), DATA, "There are no keys yet.");
     Shown::new(keys, table)
 }
