@@ -126,8 +126,10 @@ impl Command {
         matches!(
             self,
             Self::Sessions(_)
-                | Self::Keys(KeysCommand::List { kind: KeyKind::Tokens })
-                | Self::Keys(KeysCommand::Rotate { kind: KeyKind::Tokens, .. })
+                | Self::Keys(
+                    KeysCommand::List { kind: KeyKind::Tokens }
+                        | KeysCommand::Rotate { kind: KeyKind::Tokens, .. }
+                )
         )
     }
 
@@ -138,8 +140,10 @@ impl Command {
             Self::Rp(_)
                 | Self::Deliveries(_)
                 | Self::Simulate(_)
-                | Self::Keys(KeysCommand::List { kind: KeyKind::Signing })
-                | Self::Keys(KeysCommand::Rotate { kind: KeyKind::Signing, .. })
+                | Self::Keys(
+                    KeysCommand::List { kind: KeyKind::Signing }
+                        | KeysCommand::Rotate { kind: KeyKind::Signing, .. }
+                )
                 | Self::Account(AccountCommand::Logins(_) | AccountCommand::Disconnect { .. })
                 | Self::Events(EventsCommand::Receipt(_))
         )
@@ -256,7 +260,7 @@ pub(crate) enum KeysCommand {
     )]
     Rotate {
         /// Which algorithm.
-        #[arg(ignore_case = true, required_if_eq("kind", "signing"))]
+        #[arg(ignore_case = true, required_unless_present = "kind")]
         algorithm: Option<AlgorithmName>,
         /// Which keys.
         #[arg(long, value_enum, default_value_t)]

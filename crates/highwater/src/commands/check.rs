@@ -176,7 +176,9 @@ fn sessions(settings: &Settings) -> Finding {
     let unknown = own.idps.iter().find(|own| settings.idp.iter().all(|idp| idp.id != own.id));
     match (own.check(), unknown) {
         (Err(error), _) => Finding::down(error.to_string()),
-        (_, Some(unknown)) => Finding::down(format!("sessions.idps: no identity provider {} is configured", unknown.id)),
+        (_, Some(unknown)) => {
+            Finding::down(format!("sessions.idps: no identity provider {} is configured", unknown.id))
+        }
         _ => Finding::ok(format!("kept for {} h, asked on the service listener", own.session_hours)),
     }
 }

@@ -15,7 +15,8 @@ const COLUMNS: &[Column] = &[
     ("KEY", "kid"),
 ];
 
-const DATA: &[Column] = &[("KEY", "id"), ("STATE", "state"), ("CREATED", "created_at"), ("CHANGED", "changed_at")];
+const DATA: &[Column] =
+    &[("KEY", "id"), ("STATE", "state"), ("CREATED", "created_at"), ("CHANGED", "changed_at")];
 
 /// Carries the command out.
 pub(crate) async fn run(command: KeysCommand, admin: &Admin) -> Result<Shown> {

@@ -35,5 +35,5 @@ pub(super) fn capability(sessions: &Sessions, serving: Option<Serving<'_>>) -> C
     if serving.is_some_and(|serving| serving.does(Role::Refresh)) {
         return capability;
     }
-    Capability { service: OpenApiRouter::default(), ..capability }
+    Capability { public: OpenApiRouter::default(), service: OpenApiRouter::default(), ..capability }
 }

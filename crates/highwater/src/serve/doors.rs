@@ -31,7 +31,8 @@ impl Doors<'_> {
         let listen = &self.settings.listen;
         let mut open = Vec::new();
         let api = self.admin_api(house);
-        let has_callers = self.answers_relying_parties() || self.takes_first_uses();
+        let has_callers =
+            self.answers_relying_parties() || self.takes_first_uses() || self.hears_of_logouts();
         if self.roles.any(&[Role::Token, Role::Ingest]) || has_callers {
             open.push(self.listener("public", listen.public, self.public(house)?).await?);
         }
@@ -61,6 +62,11 @@ impl Doors<'_> {
     fn takes_first_uses(&self) -> bool {
         let accounts = self.settings.bearer.as_ref().and_then(|bearer| bearer.accounts.as_ref());
         accounts.is_some() && self.roles.any(&[Role::Verify])
+    }
+
+    /// Identity providers say who signed out there.
+    fn hears_of_logouts(&self) -> bool {
+        self.settings.sessions.is_some() && self.roles.any(&[Role::Refresh])
     }
 
     async fn listener(&self, name: &'static str, address: SocketAddr, routes: Router) -> Result<Listener> {

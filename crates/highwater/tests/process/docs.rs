@@ -46,6 +46,7 @@ fn every_command_that_the_handbook_shows_exists() {
         include_str!("../../../../docs/src/operations.md"),
         include_str!("../../../../docs/src/guides/broker.md"),
         include_str!("../../../../docs/src/guides/ingest.md"),
+        include_str!("../../../../docs/src/guides/sessions.md"),
         include_str!("../../../../docs/src/guides/tokenserver.md"),
     ];
     for page in pages {

@@ -11,6 +11,7 @@ mod events;
 mod faults;
 mod house;
 mod http;
+mod keeping;
 mod lives;
 mod mistakes;
 mod operating;
