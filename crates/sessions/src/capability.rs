@@ -64,12 +64,6 @@ impl Inner {
         self.alive_until.store(until.get(), Ordering::Release);
     }
 
-    pub(crate) fn chance(&self) -> Chance {
-        let mut random = [0; 2];
-        getrandom::fill(&mut random).expect("the system gives random bytes");
-        Chance::of(u16::from_ne_bytes(random))
-    }
-
     /// Waits until there is a key, and until, on a file, those who had it before are forgotten.
     pub(crate) async fn until_ready(&self) {
         while !self.ready.load(Ordering::Acquire) {
@@ -104,6 +98,13 @@ impl Inner {
             drop(self.keys.ensure().await);
         }
     }
+}
+
+/// A number that was drawn.
+pub(crate) fn chance() -> Chance {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).expect("the system gives random bytes");
+    Chance::of(u16::from_ne_bytes(random))
 }
 
 impl Sessions {
@@ -151,7 +152,6 @@ impl Sessions {
             migrations: MIGRATIONS,
             consequence: Some(Arc::new(self.consequence())),
             workers: self.workers(),
-            ..Capability::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! A login comes in: its tokens are sealed, and its session is kept.
 
-use crate::capability::Inner;
+use crate::capability::{Inner, chance};
 use crate::rules::refresh_at;
 use crate::sealing::{Field, record};
 use crate::settings::hours;
@@ -107,7 +107,7 @@ impl Inner {
             claims: tokens.claims.clone(),
             original: tokens.original.clone(),
             expires_at,
-            next_attempt_at: Some(refresh_at(now, expires_at, &timing, self.chance())),
+            next_attempt_at: Some(refresh_at(now, expires_at, &timing, chance())),
             id,
         })
     }

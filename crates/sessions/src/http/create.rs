@@ -99,7 +99,7 @@ async fn create_session(
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     allowed(caller, WRITE)?;
     let login = login(&inner, given(body)?)?;
-    let id = inner.log_in(login).await?.map_err(refused)?;
+    let id = inner.log_in(login).await?.map_err(|error| refused(&error))?;
     let view = inner.show(&id).await?.ok_or_else(|| not_there(&id))?;
     Ok((StatusCode::CREATED, Json(view)))
 }
@@ -145,7 +145,7 @@ fn tokens(new: NewTokens) -> Result<Tokens, Problem> {
     })
 }
 
-fn refused(error: LoginError) -> Problem {
+fn refused(error: &LoginError) -> Problem {
     match error {
         LoginError::Refused(_) | LoginError::NoSuchGrant => Problem::conflict(error.to_string()),
         LoginError::NotReady => Problem::unavailable(error.to_string()),

@@ -38,7 +38,8 @@ struct WantedToken {
 
 /// An access token.
 #[derive(Serialize, ToSchema)]
-struct AccessToken {
+#[schema(as = AccessToken)]
+struct LiveToken {
     access_token: String,
     /// When it ends; milliseconds since the epoch; absent: that was not told.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +51,7 @@ struct AccessToken {
 
 /// Get an access token that lives; it is refreshed first where it must be
 #[utoipa::path(post, path = "/sessions/{id}/access-token", tag = "sessions", request_body = WantedToken,
-    responses((status = 200, body = AccessToken), (status = 400, body = Problem),
+    responses((status = 200, body = LiveToken), (status = 400, body = Problem),
         (status = 403, description = "The caller has no scope `sessions:tokens`", body = Problem),
         (status = 404, body = Problem),
         (status = 409, description = "It has no tokens, or they can be refreshed no more: the user must log in again", body = Problem),
@@ -74,7 +75,7 @@ async fn access_token(
 
 /// Refresh a session's tokens now; answers when that is done, with the new access token
 #[utoipa::path(post, path = "/sessions/{id}/refresh", tag = "sessions",
-    responses((status = 200, body = AccessToken), (status = 403, body = Problem), (status = 404, body = Problem),
+    responses((status = 200, body = LiveToken), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 410, body = Problem),
         (status = 503, description = "Come again after `Retry-After` seconds", body = Problem)),
     security(("caller" = [])))]
@@ -92,7 +93,7 @@ async fn refresh_session(
 
 fn shown(live: Live) -> Response {
     let Live { access_token, expires_at, scope } = live;
-    let token = AccessToken { access_token: access_token.to_string(), expires_at, scope };
+    let token = LiveToken { access_token: access_token.to_string(), expires_at, scope };
     let mut response = Json(token).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -50,7 +50,7 @@ pub fn refresh_at(
     let lasting = expires_at.filter(|expires_at| *expires_at > floor);
     let Some(expires_at) = lasting else {
         let spread = chance.part_of(timing.interval / 10);
-        return attempted_at.plus((timing.interval - spread).max(timing.cool_off));
+        return attempted_at.plus(timing.interval.saturating_sub(spread).max(timing.cool_off));
     };
     let life = expires_at.since(attempted_at);
     let lead = timing.grace.max(life * timing.share_percent / 100).min(life / 2);

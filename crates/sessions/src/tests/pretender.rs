@@ -83,7 +83,7 @@ impl Pretender {
         self.state.lock().expires_in = life;
     }
 
-    pub(super) fn says(&self, claims: serde_json::Value) {
+    pub(super) fn says(&self, claims: &serde_json::Value) {
         self.state.lock().claims = claims.as_object().cloned();
     }
 

@@ -165,7 +165,7 @@ async fn claims_of_an_id_token_are_replaced_and_those_who_watch_hear_of_it_only_
     for house in House::on_each_engine().await {
         let session = house.logs_in("u").await;
         let refreshed = async |says: serde_json::Value| {
-            house.idp.says(says);
+            house.idp.says(&says);
             house.passes(Duration::from_mins(59)).await;
             house.refresh().await;
             let view = house.show(&session).await;

@@ -23,7 +23,7 @@ impl Replica {
         while !self.is_too_old && !self.is_at_the_end(house).await {
             for word in watcher.next().await.expect("the store answers") {
                 match word {
-                    Word::Session(view) => self.hear(watcher.judged(*view)),
+                    Word::Session(view) => self.hear(&watcher.judged(*view)),
                     Word::Bookmark(cursor) => self.place = Some(cursor),
                     Word::TooOld => self.is_too_old = true,
                 }
@@ -31,7 +31,7 @@ impl Replica {
         }
     }
 
-    fn hear(&mut self, view: SessionView) {
+    fn hear(&mut self, view: &SessionView) {
         self.told += 1;
         if view.state == crate::SessionState::Live {
             self.live.insert(view.id.to_string(), view.version);

@@ -1,6 +1,6 @@
 //! One attempt: from the claim to what is to be settled.
 
-use crate::capability::Inner;
+use crate::capability::{Inner, chance};
 use crate::meters;
 use crate::rules::{Before, Next, Outcome, after, before};
 use crate::sealing::{Field, record};
@@ -72,7 +72,7 @@ async fn judge(
     let now = attempted_at.plus(took).max(inner.now());
     let outcome = outcome(&answer, attempted_at);
     meters::attempt(&claimed.account.idp, outcome.class(), took);
-    let next = after(outcome, &claimed.presented, policy, attempted_at, now, inner.chance());
+    let next = after(outcome, &claimed.presented, policy, attempted_at, now, chance());
     match answer {
         Ok(fresh) => {
             let renewal = sealed(inner, &claimed, fresh, old, attempted_at).await;
@@ -161,7 +161,7 @@ fn not_taken(
 ) -> Attempted {
     let now = inner.now();
     let outcome = Outcome::NotTaken { retry_after: None };
-    let next = after(outcome, &claimed.presented, policy, now, now, inner.chance());
+    let next = after(outcome, &claimed.presented, policy, now, now, chance());
     let failures = claimed.presented.failures.saturating_add(1);
     tracing::warn!(grant = %claimed.id, idp = %claimed.account.idp, why, "a grant cannot be refreshed now");
     let error = Some((outcome.class(), shortened(&format!("{what}: {why}"))));

@@ -1,6 +1,6 @@
 //! Tells identity providers of refresh tokens that nobody needs any more, until they have heard it.
 
-use crate::capability::Inner;
+use crate::capability::{Inner, chance};
 use crate::rules::back_off;
 use crate::sealing::{Field, record};
 use crate::store::revocations::{ClaimRevocations, Revocation, SettleRevocations, Told};
@@ -60,7 +60,7 @@ async fn tell(inner: &Inner, it: Revocation) -> Told {
         Ok(()) => (1, None, Duration::ZERO),
         Err(trouble) => {
             let over = now.since(it.created_at) > GIVEN_UP || trouble.class == Class::Terminal;
-            let wait = back_off(it.failures.saturating_add(1), trouble.retry_after, &timing, inner.chance());
+            let wait = back_off(it.failures.saturating_add(1), trouble.retry_after, &timing, chance());
             (if over { 2 } else { 0 }, Some(trouble.text), wait)
         }
     };

@@ -2,7 +2,7 @@
 //! of those who are gone are taken from them.
 
 use super::reseal::reseal;
-use crate::capability::Inner;
+use crate::capability::{Inner, chance};
 use crate::meters;
 use crate::rules::Reason;
 use crate::settings::hours;
@@ -85,7 +85,7 @@ async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
 pub(crate) async fn reap(inner: Arc<Inner>) -> Tick {
     let settings = inner.settings.clone();
     let policies = Arc::new(move |idp: &account::IdpId| settings.policy(idp));
-    match inner.store.run(Reap { policies, chance: inner.chance(), now: inner.now() }).await {
+    match inner.store.run(Reap { policies, chance: chance(), now: inner.now() }).await {
         Ok(reaped) => {
             if reaped.again + reaped.retired > 0 {
                 tracing::warn!(

@@ -58,7 +58,7 @@ async fn rows_are_found_by_their_index_even_before_the_first_statistics() {
             };
             let is_scanned =
                 |table: &&str| plan.contains(&format!("Seq Scan on {table} ")) || is_scanned(&plan, table);
-            if BIG.iter().any(|table| is_scanned(&table)) {
+            if BIG.iter().any(is_scanned) {
                 scans.push(format!("{:?}: {}\n{plan}", test.engine(), sql.for_engine(test.engine())));
             }
         }
