@@ -133,14 +133,12 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value> {
     if status.is_success() {
         return if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(body)?) };
     }
-    match serde_json::from_slice(body) {
-        Ok(problem) => Err(Refused(problem).into()),
+    let problem = serde_json::from_slice(body).unwrap_or_else(|_| {
         // Whoever answered for a path that nobody serves has no more to say.
-        Err(_) => {
-            let title = status.canonical_reason().unwrap_or("error").to_lowercase();
-            Err(Refused(Problem::new(status, &title, String::from_utf8_lossy(body))).into())
-        }
-    }
+        let title = status.canonical_reason().unwrap_or("error").to_lowercase();
+        Problem::new(status, &title, String::from_utf8_lossy(body))
+    });
+    Err(Refused(problem).into())
 }
 
 #[cfg(test)]

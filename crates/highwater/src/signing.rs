@@ -26,8 +26,8 @@ impl HouseKeys {
         let _turn = self.turns.acquire().await.ok();
         let signer = self.broker.signer().clone();
         let sign = move || signer.sign(SigningAlgorithm::Rs256, TokenType::Introspection, &claims);
-        let signed = spawn_blocking(sign).await.map_err(|error| CannotSign(error.to_string()))?;
-        signed.map_err(|error| CannotSign(error.to_string()))
+        let token = spawn_blocking(sign).await.map_err(|error| CannotSign(error.to_string()))?;
+        token.map_err(|error| CannotSign(error.to_string()))
     }
 }
 

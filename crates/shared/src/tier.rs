@@ -261,5 +261,5 @@ impl Meters {
 fn jittered(pause: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let spread = u32::try_from(RandomState::new().hash_one(pause) % 256).unwrap_or_default();
-    pause - pause / 4 * spread / 255
+    pause.saturating_sub(pause / 4 * spread / 255)
 }

@@ -117,7 +117,9 @@ async fn two_nodes_ask_once_and_an_event_ends_the_answer_on_both() {
                 wait_until("both refuse it", PATIENCE, async || pair.statuses(&token) == [401, 401]).await;
             });
             over.store(true, Ordering::Relaxed);
-            asking.into_iter().for_each(|it| it.join().expect("never accepted again"));
+            for it in asking {
+                it.join().expect("never accepted again");
+            }
         });
     });
 

@@ -23,6 +23,7 @@ impl Api {
             created_at: Millis::ZERO,
             expires_at: None,
             revoked_at: None,
+            certificate: None,
         };
         let routes = crate::http::service_routes(house.inner()).split_for_parts().0;
         Self(routes.layer(Extension(caller)))

@@ -53,7 +53,7 @@ async fn trouble_is_kept_of_no_token() {
 #[tokio::test]
 async fn when_the_one_who_asks_is_gone_another_asks_at_the_end_of_its_term() {
     let town = Town::new().await;
-    town.answers(yes().set_delay(Duration::from_secs(60))).await;
+    town.answers(yes().set_delay(Duration::from_mins(1))).await;
     let (gone, waiting) = (town.node(0), town.node(0));
     let hasty = Freshness { patience: Some(BRIEFLY), ..ANY };
     assert!(matches!(check(&gone, &hasty, at(0)).await, Err(CheckError::TimedOut { .. })));
