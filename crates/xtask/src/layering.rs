@@ -17,10 +17,10 @@ const TIERS: &[&[&str]] = &[
     &["highwater"],
 ];
 
-/// Arrows allowed inside a tier: (from, to). `verify` asks the identity provider; `shared` is what `verify` shares; the ledger
-/// keeps keyed tombstones.
+/// Arrows allowed inside a tier: (from, to). `verify` asks the identity provider; `shared` is what `verify` shares, shown in its
+/// tests with an identity provider; the ledger keeps keyed tombstones.
 const BESIDE: &[(&str, &str)] =
-    &[("verify", "idp"), ("shared", "verify"), ("ledger", "keys"), ("work", "store")];
+    &[("verify", "idp"), ("shared", "verify"), ("shared", "idp"), ("ledger", "keys"), ("work", "store")];
 
 /// What only tests, benches and the demo need. They may look into every room; who may use them is in [`judge`].
 const OUTBUILDINGS: &[&str] = &["standins", "testkit", "bench", "xtask"];
