@@ -84,7 +84,17 @@ fn check_ends_with_0_only_when_everything_works() {
         found.as_array().expect("a list").iter().map(|it| it["what"].as_str().expect("text")).collect();
     assert_eq!(
         whats,
-        ["configuration", "keys.root", "store", "listen", "idp.fxa", "tokenserver", "bearer", "broker"]
+        [
+            "configuration",
+            "keys.root",
+            "store",
+            "listen",
+            "idp.fxa",
+            "tokenserver",
+            "bearer",
+            "broker",
+            "sessions"
+        ]
     );
 
     let closed = house.run(&[
