@@ -119,9 +119,9 @@ impl MutualTls {
                 if stop.load(Ordering::Acquire) {
                     return;
                 }
-                match serve(tcp, &config) {
-                    Ok(request) => heard.lock().unwrap_or_else(PoisonError::into_inner).push(request),
-                    Err(_) => refused.store(true, Ordering::Release),
+                let keep = |request| heard.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                if serve(tcp, &config, keep).is_err() {
+                    refused.store(true, Ordering::Release);
                 }
             }
         }));
@@ -171,8 +171,9 @@ fn config(authority: &Authority) -> ServerConfig {
         .expect("a certificate and its key")
 }
 
-/// Serves one request of one connection; an error when the client is sent away, or goes.
-fn serve(mut tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Heard> {
+/// Serves one request of one connection, kept before it is answered: whoever has the answer may look at once. An error when
+/// the client is sent away, or goes.
+fn serve(mut tcp: TcpStream, config: &Arc<ServerConfig>, keep: impl FnOnce(Heard)) -> io::Result<()> {
     tcp.set_read_timeout(Some(PATIENCE))?;
     let mut connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
     let mut tls = Stream::new(&mut connection, &mut tcp);
@@ -185,11 +186,12 @@ fn serve(mut tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Heard> {
             return Err(io::ErrorKind::InvalidData.into());
         }
     }
+    let certificate = tls.conn.peer_certificates().and_then(|chain| chain.first());
+    let certificate = certificate.map(|it| it.as_ref().to_vec()).unwrap_or_default();
+    keep(Heard { head: String::from_utf8_lossy(&head).into_owned(), certificate });
     tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
     tls.flush()?;
-    let certificate = connection.peer_certificates().and_then(|chain| chain.first());
-    let certificate = certificate.map(|it| it.as_ref().to_vec()).unwrap_or_default();
     connection.send_close_notify();
     connection.write_tls(&mut tcp)?;
-    Ok(Heard { head: String::from_utf8_lossy(&head).into_owned(), certificate })
+    Ok(())
 }
