@@ -34,7 +34,12 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) fn start(cores: &Cores, options: &Options) -> Result<Self> {
-        let requests = [render("/", &"x".repeat(TOKEN), "1700000000000-AAAAAAAAAAAAAAAAAAAAAA")];
+        Self::sending(&"x".repeat(TOKEN), cores, options)
+    }
+
+    /// One that is sent that token.
+    pub(crate) fn sending(token: &str, cores: &Cores, options: &Options) -> Result<Self> {
+        let requests = [render("/", token, "1700000000000-AAAAAAAAAAAAAAAAAAAAAA")];
         let bare =
             Self { server: Server::start(cores, &["bare"])?, requests, connections: options.connections };
         bare.run(WARM_UP)?;

@@ -5,8 +5,9 @@
 
 mod answer;
 
+pub(crate) use answer::{Answer, read};
+
 use crate::latency::Latencies;
-use answer::{Answer, read};
 use anyhow::{Context, Result, bail};
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::cell::{Cell, RefCell};
@@ -34,6 +35,8 @@ pub(crate) struct Load<'a> {
 pub(crate) enum Order {
     /// The first again.
     InTurn,
+    /// The same, but it begins with this one.
+    InTurnFrom(usize),
     /// The end of the run.
     Once,
 }
@@ -63,16 +66,22 @@ impl Run {
 impl Load<'_> {
     /// Sends them. `check` is given each answer's body with the index of its request; the first that it finds wrong,
     /// like any answer but 200, ends the run with an error.
-    pub(crate) fn run(&self, check: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<Run> {
+    pub(crate) fn run(&self, mut check: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<Run> {
+        self.run_whole(|index, answer| check(index, answer.body))
+    }
+
+    /// The same, with the answers' heads.
+    pub(crate) fn run_whole(&self, check: impl FnMut(usize, Answer<'_>) -> Result<()>) -> Result<Run> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         runtime.block_on(self.send(check))
     }
 
-    async fn send(&self, check: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<Run> {
+    async fn send(&self, check: impl FnMut(usize, Answer<'_>) -> Result<()>) -> Result<Run> {
         let check = RefCell::new(check);
         let latencies = RefCell::new(Latencies::default());
         let began = Instant::now();
-        let turns = Turns { next: Cell::new(0), end: began + self.duration };
+        let first = if let Order::InTurnFrom(first) = self.order { first } else { 0 };
+        let turns = Turns { next: Cell::new(first), end: began + self.duration };
         let connections: FuturesUnordered<_> = (0..self.connections)
             .map(|_| {
                 self.converse(&turns, |index, answer, took| {
@@ -81,7 +90,7 @@ impl Load<'_> {
                     }
                     latencies.borrow_mut().add(took);
                     let mut check = check.borrow_mut();
-                    check(index, answer.body)
+                    check(index, answer)
                 })
             })
             .collect();

@@ -13,9 +13,12 @@ mod load;
 mod pin;
 mod process;
 mod report;
+mod revocation;
 mod serve;
+mod signed;
 mod tokens;
 mod usage;
+mod verify;
 mod wall;
 
 use anyhow::Result;
@@ -43,6 +46,10 @@ enum Command {
     Ingest(Options),
     /// Deliveries to relying parties, from the event's commit to the receiver.
     Deliver(Options),
+    /// Checks of bearer tokens, from memory.
+    Verify(Options),
+    /// From an account event to the first refusal.
+    Revocation(Options),
     /// The bare handler alone: what every ratio is taken against.
     Bare(Options),
     /// Instructions of hot operations, by callgrind, against the baseline.
@@ -108,6 +115,8 @@ fn main() -> Result<()> {
         Command::Deliver(options) => (options.clone(), deliver::bench(&options)?),
         Command::Instructions(counting) => return counting.run(),
         Command::Bare(options) => (options.clone(), limit::bench(&options)?),
+        Command::Verify(options) => (options.clone(), verify::bench(&options)?),
+        Command::Revocation(options) => (options.clone(), revocation::bench(&options)?),
         Command::Tokens(options) => (options.clone(), tokens::bench(&options)?),
     };
     report.print(options.json)

@@ -32,6 +32,12 @@ pub(crate) struct Measured {
     /// The server's memory at the end, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rss_mib: Option<f64>,
+    /// What one of many takes in memory, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes_per_item: Option<f64>,
+    /// What one in a hundred exceeds, where the latency is a delay that is known by this name, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_p99_ms: Option<f64>,
     /// How many were measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items: Option<u64>,
@@ -77,10 +83,11 @@ impl Report {
             "p99.9 µs",
             "CPU µs",
             "RSS MiB",
+            "bytes",
         ];
-        let rows: Vec<[String; 11]> =
+        let rows: Vec<[String; 12]> =
             [heads.map(str::to_owned)].into_iter().chain(self.results.iter().map(cells)).collect();
-        let widths: [usize; 11] = std::array::from_fn(|column| {
+        let widths: [usize; 12] = std::array::from_fn(|column| {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
         });
         let mut table = String::new();
@@ -102,7 +109,7 @@ impl Report {
     }
 }
 
-fn cells(measured: &Measured) -> [String; 11] {
+fn cells(measured: &Measured) -> [String; 12] {
     let number = |value: Option<f64>, digits: usize| {
         value.map_or_else(String::new, |value| format!("{value:.digits$}"))
     };
@@ -119,6 +126,7 @@ fn cells(measured: &Measured) -> [String; 11] {
         latency(|latency| latency.p999),
         number(measured.cpu_us, 1),
         number(measured.rss_mib, 1),
+        number(measured.bytes_per_item, 0),
     ]
 }
 

@@ -8,13 +8,15 @@ mod job;
 mod operation;
 mod receive;
 mod telemetry;
+mod verify;
 
 pub(crate) use bare::BODY;
 pub(crate) use deliver::{Backlog, Delivered, Healthy, Told};
-pub(crate) use house::{MASTER_SECRET, NODE};
+pub(crate) use house::{ISSUER, MASTER_SECRET, NODE};
 pub(crate) use job::Done;
 pub(crate) use operation::Operation;
 pub(crate) use receive::Places;
+pub(crate) use verify::SCOPE;
 
 use crate::process::READY;
 use anyhow::{Context, Result};
@@ -44,6 +46,21 @@ pub(crate) enum Serve {
         /// Where its log lines go, if anywhere.
         #[arg(long)]
         log: Option<PathBuf>,
+    },
+    /// The bare handler behind the layer that checks tokens.
+    Layered {
+        /// The public key that signs them, a JWK.
+        #[arg(long)]
+        key: String,
+    },
+    /// A node that checks tokens for proxies.
+    Check {
+        /// The store's URL.
+        #[arg(long)]
+        store: String,
+        /// The public key that signs them, a JWK.
+        #[arg(long)]
+        key: String,
     },
     /// Takes the events of a file in, and ends.
     IngestFile {
@@ -114,6 +131,8 @@ impl Serve {
                 log.as_deref().map(telemetry::start_logs).transpose()?;
                 listen(House::open(&store, &idp).await?.public).await
             }
+            Self::Layered { key } => verify::layered(&key).await,
+            Self::Check { store, key } => Box::pin(verify::node(&store, &key)).await,
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
             Self::Deliver { store, work } => as_a_task(deliver::run(store, work)).await?.print(),

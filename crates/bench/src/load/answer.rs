@@ -5,14 +5,25 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// An answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer<'a> {
-    pub(super) status: u16,
-    pub(super) body: &'a [u8],
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    /// Its first line and its headers, each with its end.
+    pub(crate) head: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// Whether it has that header, whole: `name: value`, the name as our servers write it.
+    pub(crate) fn has(&self, header: &[u8]) -> bool {
+        self.head
+            .windows(header.len() + 4)
+            .any(|line| line.starts_with(b"\r\n") && line.ends_with(b"\r\n") && line[2..].starts_with(header))
+    }
 }
 
 /// Reads one whole answer into `buffer`, which must be able to hold it.
-pub(super) async fn read<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<Answer<'a>> {
+pub(crate) async fn read<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<Answer<'a>> {
     let mut filled = 0;
     let mut whole = None;
     while whole.is_none_or(|(_, end)| filled < end) {
@@ -29,7 +40,7 @@ pub(super) async fn read<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Re
     }
     let (body, end) = whole.context("the loop ends with a whole answer")?;
     ensure!(end == filled, "more came than was asked for");
-    Ok(Answer { status: status(buffer)?, body: &buffer[body..end] })
+    Ok(Answer { status: status(buffer)?, head: &buffer[..body], body: &buffer[body..end] })
 }
 
 /// Where the body begins and ends, once the whole head is there.
@@ -64,6 +75,13 @@ mod tests {
         let (body, end) = extent(ANSWER).expect("readable").expect("whole");
         assert_eq!((&ANSWER[body..end], end), (b"hello".as_slice(), ANSWER.len()));
         assert_eq!(status(ANSWER).expect("readable"), 200);
+    }
+
+    #[test]
+    fn a_header_is_found_whole() {
+        let answer = Answer { status: 200, head: &ANSWER[..ANSWER.len() - 5], body: b"hello" };
+        assert!(answer.has(b"x: y") && answer.has(b"Content-Length: 5"));
+        assert!(!answer.has(b"x: ") && !answer.has(b": y") && !answer.has(b"y"));
     }
 
     #[test]

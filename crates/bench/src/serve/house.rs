@@ -1,19 +1,22 @@
 //! The house as `highwater serve` composes it, as far as the benches need it.
 
 use super::telemetry::Recording;
+use super::verify as checks;
 use account::IdpId;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use axum::Router;
+use bearer::{Bearer, Ledgered};
 use broker::Broker;
 use idp::{IdpConfig, Idps};
-use keys::RootKey;
+use jose::Jwk;
+use keys::{Callers, RootKey};
 use ledger::{Capability, Ledger, Retention, Tombstones};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Clock, Settings, Store};
 use tokenserver::{Secret, Tokenserver};
-use verify::Verifier;
+use verify::{Asking, Options, Records, Verifier};
 use work::Lifecycle;
 
 /// The secret that the Tokenserver shares with its node.
@@ -27,8 +30,12 @@ pub(super) const ACCOUNT_DOMAIN: &str = "api.accounts.firefox.com";
 /// Room for everybody.
 const CAPACITY: i32 = 100_000_000;
 
-/// The issuer of the broker's tokens.
-const ISSUER: &str = "https://accounts.example";
+/// The issuer of the broker's tokens, and of those that are checked.
+pub(crate) const ISSUER: &str = "https://accounts.example";
+
+/// How long a node may take until it follows the feed.
+const PATIENCE: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(10);
 
 /// A ledger and capabilities on one store, their workers running.
 pub(super) struct House {
@@ -37,6 +44,8 @@ pub(super) struct House {
     pub(super) public: Router,
     /// What operators may.
     pub(super) admin: Router,
+    /// What proxies and services may.
+    pub(super) service: Router,
     pub(super) life: Lifecycle,
     /// What it says of itself.
     pub(super) recording: Recording,
@@ -69,6 +78,38 @@ impl House {
         let broker = Broker::new(settings, store, &ground.root, tombstones, BTreeMap::new(), &ground.life)?;
         Box::pin(ground.build(broker.capability())).await
     }
+
+    /// Opens the store of that URL for the token check, of tokens signed with that key. Returns once events are followed.
+    pub(super) async fn of_bearer(store: &str, key: &str) -> Result<Checking> {
+        let ground = Ground::open(store)?;
+        let idps = checking_idps(key)?;
+        let records = Ledgered::new(ground.store.clone(), ground.tombstones.clone());
+        let of_accounts: Arc<dyn Records> = Arc::new(records.clone());
+        let options = Options {
+            asking: Asking::Introspect,
+            derived_bytes: 0,
+            records: Some(of_accounts),
+            ..Options::default()
+        };
+        let verifier = Verifier::with(idps.clone(), &checks::settings(), options);
+        let settings = bearer::Settings { policy: checks::policy()?, ..bearer::Settings::default() };
+        let bearer = Bearer::new(settings, ground.store.clone(), idps, verifier, records)?;
+        ground.store.migrate(&[keys::MIGRATIONS]).await?;
+        let callers = Callers::new(ground.store.clone(), &ground.root);
+        let house = Box::pin(ground.build(bearer.capability())).await?;
+        let began = Instant::now();
+        while !bearer.findings().iter().all(|it| it.detail.starts_with("at ")) {
+            ensure!(began.elapsed() < PATIENCE, "the feed is not followed: {:?}", bearer.findings());
+            tokio::time::sleep(STEP).await;
+        }
+        Ok(Checking { house, callers })
+    }
+}
+
+/// A house that checks tokens, and who may ask it to.
+pub(super) struct Checking {
+    pub(super) house: House,
+    pub(super) callers: Callers,
 }
 
 /// What every capability stands on.
@@ -100,15 +141,16 @@ impl Ground {
         store.migrate(&capabilities.each_ref().map(|capability| capability.migrations)).await?;
         ledger.register_capabilities().await?;
         life.spawn("store", store.clone().background(life.stopping()));
-        let (mut public, mut admin) = (Router::new(), Router::new());
+        let (mut public, mut admin, mut service) = (Router::new(), Router::new(), Router::new());
         for capability in capabilities {
             public = public.merge(capability.public.split_for_parts().0);
             admin = admin.merge(capability.admin.split_for_parts().0);
+            service = service.merge(capability.service.split_for_parts().0);
             for worker in capability.workers {
                 life.spawn(worker.name, (worker.run)(life.stopping()));
             }
         }
-        Ok(House { ledger, public, admin, life: life.clone(), recording: self.recording.clone() })
+        Ok(House { ledger, public, admin, service, life: life.clone(), recording: self.recording.clone() })
     }
 }
 
@@ -133,6 +175,16 @@ fn idps(server: &str) -> Result<Idps> {
     let config = IdpConfig {
         server_url: Some(server.to_owned()),
         ..IdpConfig::new(IdpId::new(IDP)?, server, ACCOUNT_DOMAIN)
+    };
+    Ok(Idps::new(&[config])?)
+}
+
+/// The identity provider whose tokens are checked; its key is known beforehand.
+pub(super) fn checking_idps(key: &str) -> Result<Idps> {
+    let config = IdpConfig {
+        primary_jwk: Some(Jwk::parse(key.as_bytes())?),
+        fetch_keys: false,
+        ..IdpConfig::new(IdpId::new(IDP)?, ISSUER, ACCOUNT_DOMAIN)
     };
     Ok(Idps::new(&[config])?)
 }
