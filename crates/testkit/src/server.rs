@@ -1,6 +1,6 @@
 //! One server for many tests.
 
-use crate::{Fsync, Moto, Postgres};
+use crate::{Fsync, MariaDb, Moto, Postgres, mariadb};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_postgres::error::SqlState;
@@ -8,6 +8,9 @@ use tokio_postgres::{Error, NoTls};
 
 /// The environment variable with a superuser's URL of the cluster that all test processes share.
 pub const POSTGRES_URL: &str = "HIGHWATER_TEST_POSTGRES";
+
+/// The environment variable with the URL of the MariaDB that all test processes share.
+pub const MARIADB_URL: &str = "HIGHWATER_TEST_MARIADB";
 
 /// The environment variable with the endpoint of the SQS server that all test processes share.
 pub const MOTO_URL: &str = "HIGHWATER_TEST_MOTO";
@@ -34,6 +37,45 @@ pub fn postgres_server() -> &'static PostgresServer {
     SERVER.get_or_init(|| {
         std::env::var(POSTGRES_URL).map_or_else(|_| own(), |url| PostgresServer { url, _own: None })
     })
+}
+
+/// A MariaDB to make databases in: the shared one, or one of this process.
+#[derive(Debug)]
+pub struct MariaDbServer {
+    url: String,
+    _own: Option<MariaDb>,
+}
+
+/// The MariaDB of this test run: the one that [`MARIADB_URL`] names, else one started now for this process.
+///
+/// It may serve other tests at the same time: who wants to stop one starts its own [`MariaDb`].
+pub fn mariadb_server() -> &'static MariaDbServer {
+    static SERVER: OnceLock<MariaDbServer> = OnceLock::new();
+    let own = || {
+        let own = MariaDb::start();
+        MariaDbServer { url: own.url(), _own: Some(own) }
+    };
+    SERVER.get_or_init(|| {
+        std::env::var(MARIADB_URL).map_or_else(|_| own(), |url| MariaDbServer { url, _own: None })
+    })
+}
+
+impl MariaDbServer {
+    /// Makes an empty database, in the field's character set, and returns its URL. It lives as long as the server.
+    pub fn fresh_database(&self) -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        // An earlier process may have had our id.
+        self.run(&format!("drop database if exists {name}; create database {name} character set utf8"));
+        format!("{}/{name}", self.url)
+    }
+
+    /// Runs some SQL as `root`; what it answers, a line for each row, columns between tabs. In a database: `use NAME; …`.
+    pub fn run(&self, sql: &str) -> String {
+        let (_, port) = self.url.rsplit_once(':').expect("its URL ends with a port");
+        mariadb::run_sql(&["--host=127.0.0.1", &format!("--port={port}")], sql)
+    }
 }
 
 /// The endpoint of this test run's SQS server: the one that [`MOTO_URL`] names, else one started now for this process.

@@ -5,17 +5,18 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use testkit::{MOTO_URL, POSTGRES_URL, wait_until};
+use testkit::{MARIADB_URL, MOTO_URL, POSTGRES_URL, wait_until};
 
-/// `test-services` around a shell that writes both addresses to `file` and then does `rest`.
+/// `test-services` around a shell that writes the addresses to `file` and then does `rest`.
 fn test_services(file: &Path, rest: &str) -> Command {
-    let script = format!("echo ${POSTGRES_URL} ${MOTO_URL} > $FILE.new; mv $FILE.new $FILE; {rest}");
+    let script =
+        format!("echo ${POSTGRES_URL} ${MARIADB_URL} ${MOTO_URL} > $FILE.new; mv $FILE.new $FILE; {rest}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_test-services"));
     command.args(["sh", "-c", &script]).env("FILE", file);
     command
 }
 
-/// `HOST:PORT` of both servers, as the shell saw them.
+/// `HOST:PORT` of the servers, as the shell saw them.
 fn addresses(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).expect("the shell wrote it");
     let between =
@@ -34,7 +35,7 @@ fn it_ends_with_the_commands_exit_code_and_takes_the_servers_along() {
     let status = test_services(&file, "exit 7").status().expect("it starts");
     assert_eq!(status.code(), Some(7));
     let addresses = addresses(&file);
-    assert_eq!(addresses.len(), 2);
+    assert_eq!(addresses.len(), 3);
     assert!(!addresses.iter().any(|address| listens(address)));
 }
 
@@ -46,7 +47,7 @@ async fn killed_it_leaves_no_server_behind() {
     let mut services = test_services(&file, "cat").stdin(Stdio::piped()).spawn().expect("it starts");
     wait_until("the servers are up", Duration::from_mins(1), async || file.exists()).await;
     let addresses = addresses(&file);
-    assert!(addresses.len() == 2 && addresses.iter().all(|address| listens(address)));
+    assert!(addresses.len() == 3 && addresses.iter().all(|address| listens(address)));
     services.kill().expect("it can be killed");
     services.wait().expect("it can be waited for");
     let gone = async || !addresses.iter().any(|address| listens(address));

@@ -5,7 +5,7 @@
 
 use std::io::{Error, Write, stderr};
 use std::process::{Command, ExitCode, ExitStatus};
-use testkit::{Fsync, MOTO_URL, Moto, POSTGRES_URL, Postgres};
+use testkit::{Fsync, MARIADB_URL, MOTO_URL, MariaDb, Moto, POSTGRES_URL, Postgres};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
@@ -20,8 +20,9 @@ fn main() -> ExitCode {
 
 fn run_with_services(command: &mut Command) -> Result<ExitStatus, Error> {
     let postgres = Postgres::options().fsync(Fsync::Off).start();
-    let moto = Moto::start();
-    command.env(POSTGRES_URL, postgres.url()).env(MOTO_URL, moto.endpoint()).status()
+    let (mariadb, moto) = (MariaDb::start(), Moto::start());
+    command.env(POSTGRES_URL, postgres.url()).env(MARIADB_URL, mariadb.url()).env(MOTO_URL, moto.endpoint());
+    command.status()
 }
 
 fn complain(what: &str) -> ExitCode {
