@@ -15,7 +15,7 @@ store::statements! {
            expires_at = {greatest}(tombstones.expires_at, excluded.expires_at)");
     pub(crate) static AMONG = both(
         "select f.at, f.deleted_at from
-           (select r.at, (select t.deleted_at from tombstones t where t.account = r.account limit 1) as deleted_at
+           (select r.at as at, (select t.deleted_at from tombstones t where t.account = r.account limit 1) as deleted_at
             from {each $1: at bigint, account text} as r) as f
          where f.deleted_at is not null");
 }

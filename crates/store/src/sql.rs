@@ -1,3 +1,5 @@
+mod one_row;
+
 use crate::Engine;
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -9,7 +11,7 @@ use std::sync::OnceLock;
 /// | name | PostgreSQL | SQLite |
 /// |---|---|---|
 /// | `{rows $1: a text, b bigint}` | a row set from a JSON array of objects in `$1` | the same |
-/// | `{each $1: a text, b bigint}` | the same | one row: the statement is run for each, in their order |
+/// | `from {each $1: a text, b bigint} as r` | the same | nothing: the statement is run for each row, in their order, its columns parameters |
 /// | `{for_update}`, `{for_update_skip_locked}` | the row lock | nothing: there is one writer |
 /// | `{greatest}`, `{least}` | `greatest`, `least` | `max`, `min` |
 /// | `{identity}` | a column that numbers itself, explicit values allowed | `integer primary key autoincrement` |
@@ -101,12 +103,14 @@ macro_rules! statements {
 }
 
 fn expand(text: &str, engine: Engine) -> String {
+    let dissolved = (engine == Engine::Sqlite).then(|| one_row::dissolved(text));
+    let text = dissolved.as_deref().unwrap_or(text);
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         let close = rest[open..].find('}').map_or(rest.len(), |at| open + at);
         out.push_str(&rest[..open]);
-        expand_name(&rest[open + 1..close], engine, largest_parameter(text), &mut out);
+        expand_name(&rest[open + 1..close], engine, &mut out);
         rest = rest.get(close + 1..).unwrap_or_default();
     }
     out.push_str(rest);
@@ -143,7 +147,7 @@ fn names(columns: &str) -> impl Iterator<Item = &str> {
     columns.split(',').map(|column| column.split_whitespace().next().unwrap_or(column))
 }
 
-fn expand_name(name: &str, engine: Engine, parameters: usize, out: &mut String) {
+fn expand_name(name: &str, engine: Engine, out: &mut String) {
     let sqlite = engine == Engine::Sqlite;
     match name {
         "for_update" => out.push_str(if sqlite { "" } else { "for update" }),
@@ -160,7 +164,6 @@ fn expand_name(name: &str, engine: Engine, parameters: usize, out: &mut String) 
         other => {
             let (word, rest) = other.split_once(' ').unwrap_or((other, ""));
             match (word, rest.split_once(':')) {
-                ("each", Some((_, columns))) if sqlite => one_row(columns.trim(), parameters, out),
                 ("rows" | "each", Some((parameter, columns))) => {
                     row_set(parameter.trim(), columns.trim(), sqlite, out);
                 }
@@ -170,15 +173,6 @@ fn expand_name(name: &str, engine: Engine, parameters: usize, out: &mut String) 
             }
         }
     }
-}
-
-/// A row of parameters, numbered after all others.
-fn one_row(columns: &str, parameters: usize, out: &mut String) {
-    for (at, name) in names(columns).enumerate() {
-        let begin = if at == 0 { "(select " } else { ", " };
-        let _ = write!(out, "{begin}${} as {name}", parameters + at + 1);
-    }
-    out.push(')');
 }
 
 /// A row set from a JSON array of objects.
@@ -206,10 +200,7 @@ mod tests {
         static OTHER: Sql = Sql::both("select r.a from {rows $1: a text} as r");
         static SQL: Sql =
             Sql::both("insert into t select r.a, r.b, $2 from {each $1: a text, b bigint} as r where true");
-        assert_eq!(
-            SQL.for_engine(Engine::Sqlite),
-            "insert into t select r.a, r.b, ?2 from (select ?3 as a, ?4 as b) as r where true"
-        );
+        assert_eq!(SQL.for_engine(Engine::Sqlite), "insert into t values (?3, ?4, ?2)");
         assert!(
             SQL.for_engine(Engine::Postgres)
                 .contains("json_to_recordset($1::json) as given(a text, b bigint)")

@@ -1,3 +1,4 @@
+use crate::sqlite;
 use crate::sqlite::rows::{self, Cell};
 use crate::{Engine, Row, Sql, StoreError, Value};
 use account::AccountId;
@@ -116,6 +117,17 @@ impl<'a> Tx<'a> {
         self.noted(outcome)
     }
 
+    /// Runs one statement of the transaction's own, which is prepared once.
+    async fn step(&mut self, text: &'static str) -> Result<(), StoreError> {
+        match &mut self.inner {
+            Inner::Sqlite(connection) => {
+                still_in_transaction(connection)?;
+                Ok(sqlite::execute(connection, text)?)
+            }
+            Inner::Postgres(_) => self.batch(text).await,
+        }
+    }
+
     /// Locks accounts until the end of the transaction, in one order everywhere. The first statement of a
     /// transaction that needs it. On SQLite there is one writer, so there is nothing to lock.
     pub async fn lock_accounts(&mut self, accounts: &[AccountId]) -> Result<(), StoreError> {
@@ -128,12 +140,12 @@ impl<'a> Tx<'a> {
     /// Opens a savepoint: what follows can be [undone](Self::undo) alone.
     pub async fn savepoint(&mut self) -> Result<(), StoreError> {
         self.at_savepoint = self.afterwards.len();
-        self.batch("savepoint inner_step").await
+        self.step("savepoint inner_step").await
     }
 
     /// Keeps what came since the savepoint.
     pub async fn release(&mut self) -> Result<(), StoreError> {
-        self.batch("release savepoint inner_step").await
+        self.step("release savepoint inner_step").await
     }
 
     /// Undoes what came since the savepoint, a failure included.

@@ -44,11 +44,18 @@ store::statements! {
     pub(super) static TAKE_IN = both(
         "update deliveries set state = 4, reason = 'told together with a later one', settled_at = $2, head = 0
          from {rows $1: id bigint} as r where deliveries.id = r.id and deliveries.state = 0");
-    pub(crate) static PROMOTE = both(
-        "update deliveries set head = 1 where id in (
-           select min(d.id) from {each $1: client_id text, idp text, subject text} as r
-           join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
-           group by d.client_id, d.idp, d.subject having max(d.head) = 0)");
+    pub(crate) static PROMOTE = per_engine {
+        sqlite:
+            "update deliveries set head = 1 where id = (
+               select min(d.id) from {each $1: client_id text, idp text, subject text} as r
+               join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
+               having max(d.head) = 0)",
+        postgres:
+            "update deliveries set head = 1 where id in (
+               select min(d.id) from {each $1: client_id text, idp text, subject text} as r
+               join deliveries d on d.client_id = r.client_id and d.idp = r.idp and d.subject = r.subject and d.state = 0
+               group by d.client_id, d.idp, d.subject having max(d.head) = 0)",
+    };
 }
 
 /// One line: what one relying party hears of one account.

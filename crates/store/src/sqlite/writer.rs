@@ -139,7 +139,7 @@ fn write_group(
     jobs: &mut mpsc::Receiver<Box<dyn Queued>>,
 ) {
     let began = Instant::now();
-    if let Err(error) = connection.execute_batch("begin immediate") {
+    if let Err(error) = execute(connection, "begin immediate") {
         return first.answer(Err(not_begun(&error)));
     }
     let (mut group, mut is_begun) = (Vec::new(), false);
@@ -156,7 +156,7 @@ fn write_group(
         next = if room { jobs.try_recv().ok() } else { None };
     }
     metrics::histogram!("store.group_size").record(u32::try_from(group.len()).unwrap_or(u32::MAX));
-    match connection.execute_batch("commit") {
+    match execute(connection, "commit") {
         Ok(()) => group.into_iter().for_each(|job| job.answer(Ok(()))),
         Err(error) => {
             roll_back(connection);
@@ -175,7 +175,7 @@ fn run_first(connection: &mut Connection, job: &mut dyn Queued) -> Result<bool, 
         return Err(DROPPED.into());
     }
     roll_back(connection);
-    connection.execute_batch("begin immediate").map(|()| false).map_err(|error| error.to_string())
+    execute(connection, "begin immediate").map(|()| false).map_err(|error| error.to_string())
 }
 
 /// Runs one member; whether it is kept. A failed one is undone alone; `Err` says that SQLite has dropped the whole group
@@ -212,12 +212,12 @@ fn rerun_one_by_one(connection: &mut Connection, group: Vec<Box<dyn Queued>>, re
 }
 
 fn run_alone(connection: &mut Connection, job: &mut dyn Queued) -> Result<(), StoreError> {
-    connection.execute_batch("begin immediate").map_err(|error| not_begun(&error))?;
+    execute(connection, "begin immediate").map_err(|error| not_begun(&error))?;
     if !job.run(connection) {
         roll_back(connection);
         return Ok(()); // its own outcome says why
     }
-    connection.execute_batch("commit").map_err(|error| {
+    execute(connection, "commit").map_err(|error| {
         roll_back(connection);
         StoreError::NotCommitted { reason: error.to_string() }
     })
