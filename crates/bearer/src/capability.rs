@@ -84,7 +84,7 @@ impl Bearer {
             service: http::service_routes(&self.0),
             admin: http::admin_routes(&self.0),
             migrations: MIGRATIONS,
-            consequence: Some(Arc::new(KeepAccounts)),
+            consequence: Some(Arc::new(KeepAccounts { verifier: self.0.gate.verifier().clone() })),
             workers: vec![follow, errands],
         }
     }

@@ -1,15 +1,18 @@
 //! What an account event means here: an account that is gone is forgotten, a new e-mail address or locale is kept. What it
-//! means for tokens needs nothing done: the mark and the state refuse them.
+//! means for tokens needs nothing done: the mark and the state refuse them. The node that took the event in need not wait
+//! for the feed to tell it so.
 
 use crate::capability::CAPABILITY;
 use crate::store::accounts::{forget, update};
 use account::{Change, State};
 use ledger::{CarryOut, News, Outcome};
 use store::{StoreError, Tx};
+use verify::{NewVersion, Verifier};
 
-/// Keeps the accounts that came here themselves in step with their events.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeepAccounts;
+/// Keeps the accounts that came here themselves, and what is remembered of tokens, in step with their events.
+pub(crate) struct KeepAccounts {
+    pub(crate) verifier: Verifier,
+}
 
 impl CarryOut for KeepAccounts {
     fn capability(&self) -> &'static str {
@@ -31,6 +34,21 @@ impl CarryOut for KeepAccounts {
                 _ => {}
             }
         }
+        self.forget_tokens(tx, news);
         Ok(Outcome::Done)
+    }
+}
+
+impl KeepAccounts {
+    /// Once it is committed.
+    fn forget_tokens(&self, tx: &mut Tx<'_>, news: &[News]) {
+        let verifier = self.verifier.clone();
+        let changed = |it: &News| (it.account.clone(), NewVersion { version: it.version, at: it.at });
+        let changed: Vec<_> = news.iter().map(changed).collect();
+        tx.after_commit(move || {
+            for (account, change) in &changed {
+                verifier.account_changed_here(account, *change);
+            }
+        });
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Clock;
 use tokio_util::sync::CancellationToken;
-use verify::{Sight, Verifier};
+use verify::{NewVersion, Sight, Verifier};
 
 /// Between two tries to find the head of the feed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,8 +27,8 @@ pub enum Word<'a> {
         account: &'a AccountId,
         /// The event's place in the feed.
         position: i64,
-        /// When it happened.
-        at: Millis,
+        /// What happened.
+        change: NewVersion,
     },
     /// Every event up to there was told.
     ReadTo {
@@ -55,7 +55,7 @@ pub trait Hears: Send + Sync + 'static {
 impl Hears for Verifier {
     fn hear(&self, word: Word<'_>) {
         match word {
-            Word::Changed { account, position, at } => self.account_changed_at(account, position, at),
+            Word::Changed { account, position, change } => self.account_changed_by(account, position, change),
             Word::ReadTo { position, proven_at } => self.feed_read(position, proven_at),
             Word::BeginAnew { epoch, position } => self.feed_lost(epoch, position),
         }
@@ -140,8 +140,9 @@ impl<H: Hears> Follower<H> {
         let Page { events, next, heartbeat_at, more } = page;
         let now = self.clock.now();
         for event in &events {
-            let FeedEvent { account, position, at, .. } = event;
-            self.hears.hear(Word::Changed { account, position: *position, at: *at });
+            let FeedEvent { account, position, version, at, .. } = event;
+            let change = NewVersion { version: *version, at: *at };
+            self.hears.hear(Word::Changed { account, position: *position, change });
             self.meters.applied(event, now);
         }
         let (proven_at, had_trouble) = {

@@ -30,7 +30,6 @@ mod store;
 
 pub use crate::store::{MIGRATIONS, STATEMENTS};
 pub use capability::{Bearer, CAPABILITY};
-pub use consequence::KeepAccounts;
 pub use follower::{Finding, Follower, Hears, Word};
 pub use records::Ledgered;
 pub use refusal::{Refusal, Wire};

@@ -139,13 +139,23 @@ impl House {
         self.key.sign_claims("at+jwt", &whole).expect("signed")
     }
 
-    /// Something happens to an account, and this node does not hear of it yet.
+    /// Something happens to an account, and this node takes it in.
     async fn happens(&self, subject: &str, at: Millis, change: Change) {
+        self.happens_at(&self.ledger, subject, at, change).await;
+    }
+
+    /// Another node takes it in, and this one does not hear of it yet.
+    async fn happens_elsewhere(&self, subject: &str, at: Millis, change: Change) {
+        let elsewhere = Ledger::new(self.store.clone(), self.ledger.tombstones().clone(), Vec::new());
+        self.happens_at(&elsewhere, subject, at, change).await;
+    }
+
+    async fn happens_at(&self, ledger: &Ledger, subject: &str, at: Millis, change: Change) {
         let source = SourceId::new("test");
         let event = AccountEvent { account: account(subject), at: Some(at), change };
         let message_id = format!("{subject} {} {:?}", at.get(), event.change.kind());
-        self.ledger.apply(Received { source, message_id, event }).await.expect("the store answers");
-        while self.ledger.clone().place().await == work::Tick::More {}
+        ledger.apply(Received { source, message_id, event }).await.expect("the store answers");
+        while ledger.clone().place().await == work::Tick::More {}
     }
 
     /// Asks as a proxy does.

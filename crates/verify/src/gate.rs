@@ -1,3 +1,4 @@
+use crate::verifier::{self, Check};
 use crate::{
     Answer, CheckError, Freshness, How, Judgement, Policy, Rejection, Rule, Verifier, bearer_token, judge,
 };
@@ -31,6 +32,25 @@ pub struct Pass {
     pub rule: Arc<Rule>,
 }
 
+/// How far a request came.
+pub(crate) enum Admission {
+    Passed(Pass),
+    Open(Open),
+}
+
+/// A request that somebody must be asked about.
+pub(crate) struct Open {
+    rule: Arc<Rule>,
+    doubt: Doubt,
+}
+
+enum Doubt {
+    /// What its token says is not known.
+    Token(verifier::Open),
+    /// Whether its grant still counts is not.
+    Grant(Answer),
+}
+
 impl Gate {
     /// With this verifier, under this policy.
     pub fn new(verifier: Verifier, policy: Policy) -> Self {
@@ -55,23 +75,68 @@ impl Gate {
 
     /// Lets a request through, or says why not. Everything but the facts is judged anew for every request.
     pub async fn admit(&self, request: Request<'_>, now: Millis) -> Result<Pass, Rejection> {
+        match self.admit_at_once(request, now)? {
+            Admission::Passed(pass) => Ok(pass),
+            Admission::Open(open) => Box::pin(self.find_out(request, open, now)).await,
+        }
+    }
+
+    /// As far as it goes without waiting for anybody: for most requests, to the end.
+    pub(crate) fn admit_at_once(&self, request: Request<'_>, now: Millis) -> Result<Admission, Rejection> {
         let rule = self.policy.rule(request.method, request.path)?;
         let Some(token) = bearer_token(request.authorization.iter().copied())? else {
             let passes = rule.allows_anonymous();
             return if passes {
-                Ok(Pass { answer: None, rule: Arc::clone(rule) })
+                Ok(Admission::Passed(Pass { answer: None, rule: Arc::clone(rule) }))
             } else {
                 Err(Rejection::NoCredentials)
             };
         };
-        let answer = self.good(token, rule.freshness(), now).await?;
-        rule.allows(&answer.facts, now)?;
-        Ok(Pass { answer: Some(answer), rule: Arc::clone(rule) })
+        let open = |doubt| Ok(Admission::Open(Open { rule: Arc::clone(rule), doubt }));
+        let answer = match self.verifier.check_at_once(token, rule.freshness(), now)? {
+            Check::Done(answer) => answer,
+            Check::Open(check) => return open(Doubt::Token(check)),
+        };
+        match self.judged(&answer) {
+            Judgement::Counts => rule.pass(answer, now).map(Admission::Passed),
+            Judgement::Ended(why) => Err(self.ended(&answer, why, now)),
+            Judgement::AskAgain => open(Doubt::Grant(answer)),
+        }
+    }
+
+    /// Goes on where [`Gate::admit_at_once`] could not.
+    pub(crate) async fn find_out(
+        &self,
+        request: Request<'_>,
+        open: Open,
+        now: Millis,
+    ) -> Result<Pass, Rejection> {
+        let Open { rule, doubt } = open;
+        let Some(token) = bearer_token(request.authorization.iter().copied())? else {
+            return Err(Rejection::NoCredentials);
+        };
+        let answer = match doubt {
+            Doubt::Token(check) => self.verifier.find_out(token, rule.freshness(), now, check).await?,
+            Doubt::Grant(answer) => answer,
+        };
+        let answer = self.counting(token, answer, rule.freshness(), now).await?;
+        rule.pass(answer, now)
     }
 
     /// What a token says, if it is good and its grant counts.
     pub async fn good(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, Rejection> {
         let answer = self.verifier.check(token, freshness, now).await?;
+        self.counting(token, answer, freshness, now).await
+    }
+
+    /// The answer, if the grant counts, or what is heard when it is asked about again.
+    async fn counting(
+        &self,
+        token: &str,
+        answer: Answer,
+        freshness: &Freshness,
+        now: Millis,
+    ) -> Result<Answer, Rejection> {
         match self.judged(&answer) {
             Judgement::Counts => Ok(answer),
             Judgement::Ended(why) => Err(self.ended(&answer, why, now)),

@@ -1,11 +1,12 @@
 //! The check as a [`tower::Layer`], for axum and whatever else speaks `http`.
 
+use crate::gate::{Admission, Open};
 use crate::{Answer, Gate, How, Rejection, Request};
 use account::Millis;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use std::future::{Ready, ready};
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -80,6 +81,9 @@ pub struct BearerService<S, C> {
     clock: C,
 }
 
+/// What is answered once somebody was asked.
+type Later<T, E> = BoxFuture<'static, Result<T, E>>;
+
 impl<C> BearerLayer<C> {
     /// With this gate. `clock` says what time it is: it is asked once for each request.
     pub fn new(gate: Gate, clock: C) -> Self {
@@ -105,28 +109,60 @@ where
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+    type Future =
+        Either<S::Future, Either<Ready<Result<Self::Response, S::Error>>, Later<Self::Response, S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    /// What needs no waiting is passed on as it is, on the spot: that is nearly all.
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        let now = (self.clock)();
+        let asked = Asked::of(request.method(), request.uri(), request.headers());
+        match self.gate.admit_at_once(asked.request(), now) {
+            Ok(Admission::Passed(pass)) => {
+                put_answer(&mut request, pass.answer);
+                Either::Left(self.service.call(request))
+            }
+            Ok(Admission::Open(open)) => Either::Right(Either::Right(self.later(request, open, now))),
+            Err(rejection) => {
+                let response = rejection.to_response(self.gate.policy().realm());
+                Either::Right(Either::Left(ready(Ok(response))))
+            }
+        }
+    }
+}
+
+impl<S: Clone, C> BearerService<S, C> {
+    /// Finds out about a request, then has it served.
+    fn later<B, R>(
+        &mut self,
+        mut request: http::Request<B>,
+        open: Open,
+        now: Millis,
+    ) -> Later<Response<R>, S::Error>
+    where
+        S: Service<http::Request<B>, Response = Response<R>> + Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+        R: From<String>,
+    {
         // The one that was made ready is the one to be called.
         let next = self.service.clone();
         let mut service = mem::replace(&mut self.service, next);
-        let (gate, now) = (Arc::clone(&self.gate), (self.clock)());
+        let gate = Arc::clone(&self.gate);
         Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let answer = match admitted(&gate, &parts, now).await {
-                Ok(answer) => answer,
+            let (parts, body) = request.into_parts();
+            let asked = Asked::of(&parts.method, &parts.uri, &parts.headers);
+            let answer = match gate.find_out(asked.request(), open, now).await {
+                Ok(pass) => pass.answer,
                 Err(rejection) => return Ok(rejection.to_response(gate.policy().realm())),
             };
             let is_stale = answer.as_ref().is_some_and(|answer| answer.how == How::Stale);
-            // Nobody before us can have put one there that counts.
-            parts.extensions.remove::<Answer>();
-            answer.and_then(|answer| parts.extensions.insert(answer));
-            let mut response = service.call(http::Request::from_parts(parts, body)).await?;
+            request = http::Request::from_parts(parts, body);
+            put_answer(&mut request, answer);
+            let mut response = service.call(request).await?;
             if is_stale {
                 response.headers_mut().insert(TOKEN_CHECK, HeaderValue::from_static("stale"));
             }
@@ -135,20 +171,37 @@ where
     }
 }
 
-async fn admitted(gate: &Gate, request: &Parts, now: Millis) -> Result<Option<Answer>, Rejection> {
-    let mut values = request.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-    // Two are one too many; a third would say no more. On the stack: every request passes through here.
-    let (authorization, count) = match (values.next(), values.next()) {
-        (None, _) => ([&[][..]; 2], 0),
-        (Some(one), None) => ([one, &[]], 1),
-        (Some(one), Some(two)) => ([one, two], 2),
-    };
-    let asked = Request {
-        method: request.method.as_str(),
-        path: request.uri.path(),
-        authorization: &authorization[..count],
-    };
-    gate.admit(asked, now).await.map(|pass| pass.answer)
+/// What of a request the gate is asked about. On the stack: every request passes through here.
+struct Asked<'r> {
+    method: &'r str,
+    path: &'r str,
+    /// Two are one too many; a third would say no more.
+    authorization: [&'r [u8]; 2],
+    count: usize,
+}
+
+impl<'r> Asked<'r> {
+    fn of(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
+        let mut values = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let (authorization, count) = match (values.next(), values.next()) {
+            (None, _) => ([&[][..]; 2], 0),
+            (Some(one), None) => ([one, &[]], 1),
+            (Some(one), Some(two)) => ([one, two], 2),
+        };
+        Self { method: method.as_str(), path: uri.path(), authorization, count }
+    }
+
+    fn request(&self) -> Request<'_> {
+        let Self { method, path, authorization, count } = self;
+        Request { method, path, authorization: &authorization[..*count] }
+    }
+}
+
+/// Nobody before us can have put one there that counts.
+fn put_answer<B>(request: &mut http::Request<B>, answer: Option<Answer>) {
+    let extensions = request.extensions_mut();
+    extensions.remove::<Answer>();
+    answer.and_then(|answer| extensions.insert(answer));
 }
 
 impl Rejection {

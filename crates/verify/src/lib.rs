@@ -88,6 +88,7 @@ pub use judging::{AfterChange, Judgement, judge};
 #[cfg(feature = "tower")]
 pub use layer::{BearerLayer, BearerService};
 pub use learning::Asking;
+pub use lives::NewVersion;
 pub use numeric_date::NumericDate;
 pub use policy::{InvalidPolicy, Policy, PolicyConfig, RouteConfig, Rule};
 pub use record::{NoRecords, Place, Record, Records};

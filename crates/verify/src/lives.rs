@@ -44,6 +44,15 @@ pub(crate) struct Stamp {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Changed;
 
+/// An event of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewVersion {
+    /// The account's version after it.
+    pub version: i64,
+    /// When it happened.
+    pub at: Millis,
+}
+
 /// What is known of an account until its next event.
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -125,24 +134,36 @@ impl Lives {
         Ok(life)
     }
 
-    /// An event at `position` of the feed ends the account's life. `changed_at` is when it happened, where one wants to know
-    /// how long it takes until a request is refused for it.
-    pub(crate) fn end(&self, account: &AccountId, position: i64, changed_at: Option<Millis>) {
+    /// An event at `position` of the feed ends the account's life. `change` is what happened, where one wants to know how
+    /// long it takes until a request is refused for it.
+    pub(crate) fn end(&self, account: &AccountId, position: i64, change: Option<NewVersion>) {
         let tag = self.tag(account);
         let ended = {
             let mut table = self.table.lock();
             table.recent.note(tag, position);
             table.known = table.known.max(position);
-            let life = table.lives.remove(&tag).and_then(|life| life.upgrade());
-            if let Some(life) = &life {
-                life.over.store(true, Ordering::Release);
-                if let Some(at) = changed_at {
-                    table.awaits(tag, at);
-                }
+            let ended = table.lives.remove(&tag).and_then(|life| life.upgrade());
+            table.end(tag, ended.as_deref(), change);
+            ended
+        };
+        drop(ended);
+    }
+
+    /// An event has committed whose position is not known yet: the life of an earlier version is over. What had begun to be
+    /// learned before it still joins a life; the feed tells it from what began later.
+    pub(crate) fn end_before(&self, account: &AccountId, change: NewVersion) {
+        let tag = self.tag(account);
+        let earlier = {
+            let mut table = self.table.lock();
+            let life = table.lives.get(&tag).and_then(Weak::upgrade);
+            let earlier = life.as_deref().filter(|life| life.record.version < change.version);
+            if earlier.is_some() {
+                table.lives.remove(&tag);
+                table.end(tag, earlier, Some(change));
             }
             life
         };
-        drop(ended);
+        drop(earlier);
     }
 
     /// A request for the account was refused. When its last change was, if this is the first refusal since, and something
@@ -190,6 +211,15 @@ impl Lives {
 }
 
 impl Table {
+    /// Ends a life that was taken out; from then on a refusal is awaited, if the life knew nothing of the change.
+    fn end(&mut self, tag: Tag, life: Option<&Life>, change: Option<NewVersion>) {
+        let Some(life) = life else { return };
+        life.over.store(true, Ordering::Release);
+        if let Some(change) = change.filter(|change| life.record.version < change.version) {
+            self.awaits(tag, change.at);
+        }
+    }
+
     fn awaits(&mut self, tag: Tag, changed_at: Millis) {
         if self.awaited.len() >= AWAITED {
             self.awaited.clear();
@@ -279,6 +309,10 @@ mod tests {
         Record { version, mark: Mark::at(Millis::new(version)), ..Record::default() }
     }
 
+    fn change(version: i64, at: i64) -> NewVersion {
+        NewVersion { version, at: Millis::new(at) }
+    }
+
     fn number(lives: &Lives) -> usize {
         lives.table.lock().lives.len()
     }
@@ -348,13 +382,30 @@ mod tests {
             |subject| lives.join(&account(subject), lives.stamp(), Record::default()).expect("unchanged");
         let (a, b) = (join("a"), join("b"));
         let at = Millis::new;
-        lives.end(&account("a"), 1, Some(at(70)));
-        lives.end(&account("stranger"), 2, Some(at(80)));
+        lives.end(&account("a"), 1, Some(change(1, 70)));
+        lives.end(&account("stranger"), 2, Some(change(1, 80)));
         assert_eq!((lives.refused(&account("a")), lives.refused(&account("a"))), (Some(at(70)), None));
         assert_eq!(lives.refused(&account("stranger")), None, "nothing was remembered of it");
         assert_eq!((a.refused(), b.refused()), (None, None));
-        lives.end(&account("b"), 3, Some(at(90)));
+        lives.end(&account("b"), 3, Some(change(1, 90)));
         assert_eq!((b.refused(), lives.refused(&account("b"))), (Some(at(90)), None));
+    }
+
+    #[test]
+    fn an_event_that_is_known_before_the_feed_tells_it_ends_what_came_before_it() {
+        let (lives, a) = (Lives::new(), account("a"));
+        let begun = lives.stamp();
+        let first = lives.join(&a, begun, version(1)).expect("unchanged");
+        lives.end_before(&a, change(1, 60));
+        assert!(first.goes_on(), "it knows of that one");
+        lives.end_before(&a, change(2, 70));
+        assert!(!first.goes_on());
+        assert_eq!(lives.refused(&a), Some(Millis::new(70)));
+        let second = lives.join(&a, begun, version(2)).expect("the feed has told nothing");
+        lives.end(&a, 1, Some(change(2, 70)));
+        assert!(!second.goes_on(), "what had begun before it may be of before it");
+        assert_eq!(lives.refused(&a), None, "it was refused for that change already");
+        assert_eq!(lives.join(&a, begun, version(2)).err(), Some(Changed));
     }
 
     #[test]
@@ -363,7 +414,7 @@ mod tests {
         for i in 0..3 * AWAITED {
             let account = account(&i.to_string());
             let life = lives.join(&account, lives.stamp(), Record::default()).expect("unchanged");
-            lives.end(&account, 1, Some(Millis::ZERO));
+            lives.end(&account, 1, Some(change(1, 0)));
             drop(life);
         }
         assert!(lives.table.lock().awaited.len() <= AWAITED);

@@ -15,7 +15,7 @@ impl Scopes {
 
     /// The scopes one by one.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.split_whitespace()
+        self.0.split_ascii_whitespace()
     }
 
     /// Whether one of them covers `required`, by the rules of Mozilla accounts:

@@ -2,7 +2,7 @@ use crate::answer::{Answer, How};
 use crate::errands::Errands;
 use crate::flights::{Flights, Learned, Outcome, Role};
 use crate::learning::{Asking, Inquiry, Learner, Question};
-use crate::lives::Life;
+use crate::lives::{Life, NewVersion};
 use crate::memory::{Remembered, TokenKey};
 use crate::meters::Meters;
 use crate::shared::{Failures, Via, Wanted};
@@ -94,27 +94,61 @@ impl Verifier {
     /// before an event of the account is asked anew: neither its answer nor anything remembered before the event is
     /// given out once [`Verifier::account_changed`] has returned.
     pub async fn check(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, CheckError> {
+        match self.check_at_once(token, freshness, now)? {
+            Check::Done(answer) => Ok(answer),
+            Check::Open(open) => self.find_out(token, freshness, now, open).await,
+        }
+    }
+
+    /// As far as it goes without waiting for anybody.
+    pub(crate) fn check_at_once(
+        &self,
+        token: &str,
+        freshness: &Freshness,
+        now: Millis,
+    ) -> Result<Check, CheckError> {
         let inner = &*self.inner;
         let key = inner.key(token)?;
-        let (wanted, failures) = (Wanted::Now, &Failures::default());
-        let caller = &self.caller;
-        let inquiry = Inquiry { question: Question::Facts, token, key, caller, wanted, failures, now };
+        let failures = &Failures::default();
+        let inquiry = self.inquiry(Question::Facts, token, key, failures, now);
         match inner.recall(&key, freshness, now) {
-            Recalled::Known(known, Age::Young) => {
+            Recalled::Known(known, age @ (Age::Young | Age::Ripe)) => {
+                if age == Age::Ripe {
+                    inner.refresh(inquiry, &known);
+                }
                 inner.meters.recalled();
-                Ok(given(known, How::Remembered))
+                Ok(Check::Done(given(known, How::Remembered)))
             }
-            Recalled::Known(known, Age::Ripe) => {
-                inner.refresh(inquiry, &known);
-                inner.meters.recalled();
-                Ok(given(known, How::Remembered))
-            }
-            other => match inner.learner.learn_at_once(&inquiry) {
-                Some(outcome) => inner.told(outcome, Role::Began),
-                // Boxed, so that the future of the common case stays small.
-                None => Box::pin(inner.find_out(inquiry, freshness, other)).await,
+            recalled => match inner.learner.learn_at_once(&inquiry) {
+                Some(outcome) => inner.told(outcome, Role::Began).map(Check::Done),
+                None => Ok(Check::Open(Open { key, recalled })),
             },
         }
+    }
+
+    /// Goes on where [`Verifier::check_at_once`] could not.
+    pub(crate) async fn find_out(
+        &self,
+        token: &str,
+        freshness: &Freshness,
+        now: Millis,
+        open: Open,
+    ) -> Result<Answer, CheckError> {
+        let failures = Failures::default();
+        let inquiry = self.inquiry(Question::Facts, token, open.key, &failures, now);
+        // Boxed, so that the futures of those who rarely come here stay small.
+        Box::pin(self.inner.find_out(inquiry, freshness, open.recalled)).await
+    }
+
+    fn inquiry<'a>(
+        &'a self,
+        question: Question,
+        token: &'a str,
+        key: TokenKey,
+        failures: &'a Failures,
+        now: Millis,
+    ) -> Inquiry<'a> {
+        Inquiry { question, token, key, caller: &self.caller, wanted: Wanted::Now, failures, now }
     }
 
     /// What the identity provider says of a token now, whatever is remembered of it and whoever else is asking. For
@@ -122,9 +156,9 @@ impl Verifier {
     /// identity provider that cannot be asked is a refusal.
     pub async fn ask(&self, token: &str, now: Millis) -> Result<Arc<Facts>, CheckError> {
         let key = self.inner.key(token)?;
-        let (wanted, failures) = (Wanted::Alone, &Failures::default());
-        let caller = &self.caller;
-        let inquiry = Inquiry { question: Question::Word, token, key, caller, wanted, failures, now };
+        let failures = Failures::default();
+        let inquiry = self.inquiry(Question::Word, token, key, &failures, now);
+        let inquiry = Inquiry { wanted: Wanted::Alone, ..inquiry };
         let outcome = self.inner.learner.learn(inquiry).await;
         self.inner.told(outcome, Role::Began).map(|answer| answer.facts)
     }
@@ -138,9 +172,8 @@ impl Verifier {
         now: Millis,
     ) -> Result<Answer, CheckError> {
         let key = self.inner.key(token)?;
-        let (wanted, failures) = (Wanted::Now, &Failures::default());
-        let caller = &self.caller;
-        let inquiry = Inquiry { question: Question::Word, token, key, caller, wanted, failures, now };
+        let failures = Failures::default();
+        let inquiry = self.inquiry(Question::Word, token, key, &failures, now);
         let (outcome, role) = self.inner.answered(key.of_another_question(), patience, inquiry).await;
         self.inner.told(outcome, role)
     }
@@ -152,10 +185,16 @@ impl Verifier {
         self.inner.learner.lives.end(account, position, None);
     }
 
-    /// The same, by a change of that time: how long it takes from there to the first request that is refused for it is
-    /// measured (`verify.first_refusal`).
-    pub fn account_changed_at(&self, account: &AccountId, position: i64, changed_at: Millis) {
-        self.inner.learner.lives.end(account, position, Some(changed_at));
+    /// The same, by this change: how long it takes from there to the first request that is refused for it is measured
+    /// (`verify.first_refusal`).
+    pub fn account_changed_by(&self, account: &AccountId, position: i64, change: NewVersion) {
+        self.inner.learner.lives.end(account, position, Some(change));
+    }
+
+    /// This process has committed a change of an account, and the feed will tell it, with its position, a moment later.
+    /// What is remembered from before the change is forgotten now.
+    pub fn account_changed_here(&self, account: &AccountId, change: NewVersion) {
+        self.inner.learner.lives.end_before(account, change);
     }
 
     /// A request was refused for what is on record of its account.
@@ -342,6 +381,18 @@ impl Inner {
             Err(error) => Err(self.meters.failed(error)),
         }
     }
+}
+
+/// How far a check came.
+pub(crate) enum Check {
+    Done(Answer),
+    Open(Open),
+}
+
+/// A check that has to wait for somebody.
+pub(crate) struct Open {
+    key: TokenKey,
+    recalled: Recalled,
 }
 
 /// What is remembered of a token.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use verify::{
-    Asking, Gate, How, NoRecords, Options, Pass, Policy, PolicyConfig, Record, Records, Rejection, Request,
-    Settings, Verifier,
+    Asking, Gate, How, NewVersion, NoRecords, Options, Pass, Policy, PolicyConfig, Record, Records,
+    Rejection, Request, Settings, Verifier,
 };
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -81,7 +81,7 @@ impl House {
         *self.shelf.0.lock() = Record { version, mark: Mark::at(mark), state };
         let account =
             AccountId::new(IdpId::new("idp").expect("valid"), account::Subject::new(SUBJECT).expect("valid"));
-        self.gate.verifier().account_changed_at(&account, version, mark);
+        self.gate.verifier().account_changed_by(&account, version, NewVersion { version, at: mark });
         self.gate.verifier().feed_read(version, mark);
     }
 

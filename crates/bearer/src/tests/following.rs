@@ -93,11 +93,26 @@ async fn a_remembered_token_is_refused_once_the_event_is_heard_of() {
         for token in [&token, &others] {
             assert_eq!(house.passes(token).await.status, StatusCode::OK);
         }
-        house.happens("u1", Millis::from_seconds(NOW - 50), Change::PasswordChange).await;
+        house.happens_elsewhere("u1", Millis::from_seconds(NOW - 50), Change::PasswordChange).await;
+        assert_eq!(house.passes(&token).await.status, StatusCode::OK, "nobody has told this node");
         follower.turn(&mut tail).await;
         assert_eq!(house.passes(&token).await.code(), refused(401, "token_ended"));
         assert_eq!(house.passes(&others).await.status, StatusCode::OK);
         assert_eq!(house.passes(&house.token("u1", NOW - 40)).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn the_node_that_takes_an_event_in_need_not_hear_of_it() {
+    for house in House::on_each_engine().await {
+        let _followed = house.inner().follower.begin().await;
+        let (token, others) = (house.token("u1", NOW - 60), house.token("u2", NOW - 60));
+        for token in [&token, &others] {
+            assert_eq!(house.passes(token).await.status, StatusCode::OK);
+        }
+        house.happens("u1", Millis::from_seconds(NOW - 50), Change::PasswordChange).await;
+        assert_eq!(house.passes(&token).await.code(), refused(401, "token_ended"));
+        assert_eq!(house.passes(&others).await.status, StatusCode::OK);
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{Facts, Freshness, Rejection, Scopes};
+use crate::{Answer, Facts, Freshness, Pass, Rejection, Scopes};
 use account::Millis;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,12 @@ impl Rule {
             return Err(Rejection::InsufficientScope { required: Arc::clone(&self.scopes) });
         }
         self.allows_sign_in(facts, now)
+    }
+
+    /// Lets a request with this token through, if it is good enough here.
+    pub(crate) fn pass(self: &Arc<Self>, answer: Answer, now: Millis) -> Result<Pass, Rejection> {
+        self.allows(&answer.facts, now)?;
+        Ok(Pass { answer: Some(answer), rule: Arc::clone(self) })
     }
 
     fn allows_client(&self, client: Option<&str>) -> bool {
