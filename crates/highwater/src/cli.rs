@@ -78,11 +78,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example: highwater migrate --dry-run")]
     Migrate(MigrateOptions),
     /// The service nodes that the Tokenserver assigns users to.
-    #[command(subcommand)]
-    Node(NodeCommand),
+    Node(OfService<NodeCommand>),
     /// The Tokenserver's users: where they live, and where they are to live.
-    #[command(subcommand)]
-    User(UserCommand),
+    User(OfService<UserCommand>),
     /// Delete the data of rows that were replaced on their nodes, and then the rows.
     #[command(after_help = "Example: highwater purge --dry-run")]
     Purge(PurgeOptions),
@@ -118,6 +116,16 @@ pub(crate) enum Command {
         /// Which page.
         page: ReferencePage,
     },
+}
+
+/// What is about one of the Tokenserver's services.
+#[derive(Debug, Args)]
+pub(crate) struct OfService<C: Subcommand> {
+    /// Which service is meant, by its name (sync-1.5); the only one by default.
+    #[arg(long, global = true, value_name = "NAME", display_order = 800)]
+    pub(crate) service: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: C,
 }
 
 impl Command {
@@ -246,17 +254,19 @@ pub(crate) struct AccountName {
 /// What can be done with signing keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// List them: the current one of each algorithm signs, the next and the retired ones are published too.
-    #[command(after_help = "Example: highwater keys list")]
+    /// List them: the current one of each algorithm signs, the next and the retired ones are published too. Of the secrets
+    /// that nodes know only fingerprints are told.
+    #[command(after_help = "Example: highwater keys list\n         highwater keys list --kind nodes")]
     List {
         /// Which keys.
         #[arg(long, value_enum, default_value_t)]
         kind: KeyKind,
     },
     /// Rotate an algorithm's keys: the next one signs from now on, the current one retires, a fresh one is next. Or the
-    /// key that tokens are sealed with: those that are kept are sealed anew in the background.
+    /// key that tokens are sealed with: those that are kept are sealed anew in the background. Or the secret that a
+    /// service shares with its nodes: the next one of its list signs from now on.
     #[command(
-        after_help = "Example: highwater keys rotate RS256\n         highwater keys rotate --kind tokens"
+        after_help = "Example: highwater keys rotate RS256\n         highwater keys rotate --kind tokens\n         highwater keys rotate --kind nodes --service sync-1.5"
     )]
     Rotate {
         /// Which algorithm.
@@ -269,6 +279,9 @@ pub(crate) enum KeysCommand {
         /// key that is in wrong hands.
         #[arg(long)]
         at_once: bool,
+        /// Whose secret, with `--kind nodes`; the only service's by default.
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
     },
 }
 
@@ -280,6 +293,8 @@ pub(crate) enum KeyKind {
     Signing,
     /// Tokens of sessions are sealed with them.
     Tokens,
+    /// The Tokenserver's services share them with their nodes.
+    Nodes,
 }
 
 /// What can be done with callers' tokens.

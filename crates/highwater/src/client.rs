@@ -93,6 +93,42 @@ impl Admin {
     }
 }
 
+/// The admin API as far as it is about one service of the Tokenserver.
+pub(crate) struct OfService<'a> {
+    pub(crate) admin: &'a Admin,
+    /// The service's name; the only one's without.
+    pub(crate) service: Option<String>,
+}
+
+impl OfService<'_> {
+    /// As [`Admin::ask`].
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Value> {
+        self.admin.ask(method, &self.path(path), body).await
+    }
+
+    /// As [`Admin::get`].
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        self.admin.get(&self.path(path)).await
+    }
+
+    /// As [`Admin::is_alone`].
+    pub(crate) fn is_alone(&self) -> bool {
+        self.admin.is_alone()
+    }
+
+    fn path(&self, path: &str) -> String {
+        let Some(service) = &self.service else { return path.to_owned() };
+        let named =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("service", service).finish();
+        format!("{path}{}{named}", if path.contains('?') { '&' } else { '?' })
+    }
+}
+
 /// A path of segments that may hold anything.
 pub(crate) fn path(segments: &[&str]) -> String {
     let mut url = url::Url::parse("http://highwater/").expect("a URL");
@@ -144,6 +180,13 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_named_beside_what_else_is_asked() {
+        let of = OfService { admin: &Admin::Here(Router::new()), service: Some("a&b".to_owned()) };
+        assert_eq!(of.path("/nodes"), "/nodes?service=a%26b");
+        assert_eq!(of.path("/nodes/1?force=true"), "/nodes/1?force=true&service=a%26b");
+    }
 
     #[test]
     fn a_segment_may_hold_anything() {

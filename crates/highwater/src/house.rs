@@ -186,8 +186,7 @@ fn tokenserver(
 ) -> Result<Option<Arc<Tokenserver>>> {
     let Some(own) = settings.tokenserver.clone() else { return Ok(None) };
     let verifier = Verifier::new(idps.clone(), &settings.verify);
-    let built =
-        Tokenserver::new(own, store.clone(), idps.clone(), verifier, tombstones.clone(), life.clone());
+    let built = Tokenserver::new(own, store.clone(), idps.clone(), verifier, tombstones, life);
     built.map(Some).context("tokenserver")
 }
 

@@ -23,7 +23,7 @@ mod telemetry;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{Cli, Command, Global, RpCommand};
+use cli::{Cli, Command, Global, OfService, RpCommand};
 use client::Admin;
 use output::Shown;
 use roles::Roles;
@@ -97,8 +97,12 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
     );
     let admin = Admin::reach(settings).await?;
     match command {
-        Command::Node(command) => commands::node::run(command, &admin).await,
-        Command::User(command) => commands::user::run(command, &admin).await,
+        Command::Node(OfService { service, command }) => {
+            commands::node::run(command, &client::OfService { admin: &admin, service }).await
+        }
+        Command::User(OfService { service, command }) => {
+            commands::user::run(command, &client::OfService { admin: &admin, service }).await
+        }
         Command::Purge(options) => commands::purge::run(&options, &admin).await,
         Command::Account(command) => commands::account::run(command, &admin).await,
         Command::Events(command) => commands::events::run(command, &admin).await,

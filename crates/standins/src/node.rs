@@ -1,7 +1,7 @@
 use crate::Now;
 use crate::hawk::{HawkHeader, HawkRequest, InvalidHawk};
 use crate::running::Running;
-use crate::ticket::{InvalidTicket, TicketKeys};
+use crate::ticket::{InvalidTicket, Ticket, TicketKeys};
 use account::Millis;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,9 +11,9 @@ use axum::{Json, Router};
 use http::uri::Authority;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 /// A request may have been signed this far from now: a year. Devices' clocks are what they are.
 const SKEW_SECONDS: u64 = 365 * 24 * 60 * 60;
@@ -48,6 +48,39 @@ pub enum Refusal {
 pub struct StandInNode {
     running: Running,
     counts: Arc<Counts>,
+    keys: Keys,
+}
+
+/// The secrets it knows: a token of any of them is let in.
+#[derive(Clone)]
+struct Keys(Arc<Mutex<Vec<TicketKeys>>>);
+
+impl Keys {
+    fn new(secrets: &[&str]) -> Self {
+        Self(Arc::new(Mutex::new(secrets.iter().copied().map(TicketKeys::new).collect())))
+    }
+
+    /// Opens a token with the first secret that fits; its Hawk key beside it.
+    fn open(&self, token: &str) -> Result<(Ticket, String), InvalidTicket> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = Err(InvalidTicket::Signature);
+        for keys in &*keys {
+            opened = keys.open(token).map(|ticket| {
+                let key = keys.hawk_key(token, &ticket);
+                (ticket, key)
+            });
+            if opened.is_ok() {
+                break;
+            }
+        }
+        opened
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(…)")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +95,7 @@ struct Counts {
 }
 
 struct Door {
-    keys: TicketKeys,
+    keys: Keys,
     now: Now,
     counts: Arc<Counts>,
 }
@@ -71,12 +104,20 @@ impl StandInNode {
     /// Starts it; `secret` is the Tokenserver's master secret.
     pub async fn start(secret: &str, now: Now) -> io::Result<Self> {
         let counts = Arc::new(Counts::default());
-        let door = Door { keys: TicketKeys::new(secret), now, counts: Arc::clone(&counts) };
+        let keys = Keys::new(&[secret]);
+        let door = Door { keys: keys.clone(), now, counts: Arc::clone(&counts) };
         let router = Router::new()
             .route("/1.5/{uid}/{*rest}", get(answer))
             .route("/1.5/{uid}", delete(erase))
             .with_state(Arc::new(door));
-        Ok(Self { running: Running::start(router).await?, counts })
+        Ok(Self { running: Running::start(router).await?, counts, keys })
+    }
+
+    /// Knows these secrets from now on, and no other.
+    pub fn know(&self, secrets: &[&str]) {
+        let known = Keys::new(secrets);
+        let mut known = known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.keys.0.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut *known);
     }
 
     /// Its URL, with no slash at the end: what `highwater node add` takes.
@@ -166,7 +207,7 @@ impl Door {
     fn admit(&self, request: &Request, uid: &str, rest: &str, now: Millis) -> Result<(), Refusal> {
         let hawk =
             HawkHeader::parse(text(request.headers(), &header::AUTHORIZATION).ok_or(InvalidHawk::Scheme)?)?;
-        let ticket = self.keys.open(&hawk.id)?;
+        let (ticket, key) = self.keys.open(&hawk.id)?;
         if rest != "info/collections" && ticket.is_over(now) {
             return Err(Refusal::Over);
         }
@@ -178,7 +219,7 @@ impl Door {
             host: host.host(),
             port: host.port_u16().unwrap_or(80),
         };
-        let is_signed = hawk.is_signed(&self.keys.hawk_key(&hawk.id, &ticket), signed);
+        let is_signed = hawk.is_signed(&key, signed);
         if !is_signed || !is_recent(&hawk.ts, now) {
             return Err(Refusal::Mac);
         }
@@ -203,7 +244,7 @@ mod tests {
     const NOW: Millis = Millis::new(1_700_000_000_000);
 
     fn door() -> Door {
-        Door { keys: TicketKeys::new("secret0"), now: Arc::new(|| NOW), counts: Arc::default() }
+        Door { keys: Keys::new(&["secret0"]), now: Arc::new(|| NOW), counts: Arc::default() }
     }
 
     fn signed(id: &str, key: &str, target: &str, ts: i64) -> Request {

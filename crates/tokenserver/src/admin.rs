@@ -5,11 +5,13 @@ mod failing;
 mod leaving;
 mod nodes;
 mod purging;
+mod services;
 mod users;
 
-use crate::purge::Purger;
-use crate::rules::{InvalidNodeUrl, NodeName, NodeUrl};
-use crate::store::{FindNode, Node, Placement};
+pub(crate) use services::Counter;
+
+use crate::rules::{InvalidNodeUrl, NodeName, NodeUrl, ServiceName};
+use crate::store::{FindNode, Node};
 use account::Millis;
 use axum::Json;
 use axum::extract::Query;
@@ -26,10 +28,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) struct Desk {
     pub(crate) store: Store,
     pub(crate) idps: Idps,
-    /// How users are placed.
-    pub(crate) placement: Arc<Placement>,
-    /// What deletes data on nodes; `None` where no Tokenserver is configured, and so no secret is known.
-    pub(crate) purger: Option<Arc<Purger>>,
+    /// The services: the field's one where no Tokenserver is configured.
+    pub(crate) services: Arc<[Arc<Counter>]>,
 }
 
 impl Desk {
@@ -37,10 +37,11 @@ impl Desk {
         self.store.clock().now()
     }
 
-    /// The node of that name.
-    async fn node(&self, name: &str) -> Result<Node, Problem> {
-        let node = self.store.run(FindNode(NodeName::new(name))).await?;
-        node.ok_or_else(|| unknown(name))
+    /// A service's node of that name.
+    async fn node(&self, service: &ServiceName, name: &str) -> Result<Node, Problem> {
+        let name = NodeName::new(service, name);
+        let node = self.store.run(FindNode(name.clone())).await?;
+        node.ok_or_else(|| unknown(&name))
     }
 }
 
@@ -53,14 +54,14 @@ pub(crate) fn routes(desk: &Desk) -> OpenApiRouter {
         failing::routes(desk.clone()),
         users::routes(desk.clone()),
         purging::routes(desk.clone()),
+        services::routes(desk.clone()),
     ];
     let all = rooms.into_iter().fold(OpenApiRouter::new(), OpenApiRouter::merge);
     all.layer(map_response(Problem::in_place_of))
 }
 
-fn unknown(name: &str) -> Problem {
-    let wrong = matches!(NodeName::new(name), NodeName::Url(_)).then(|| NodeUrl::parse(name).err());
-    match wrong.flatten() {
+fn unknown(name: &NodeName) -> Problem {
+    match name.url().and_then(|url| NodeUrl::parse(url).err()) {
         Some(wrong) => wrong.into(),
         None => Problem::not_found(format!(
             "there is no node {name}; `highwater node list` shows those there are"

@@ -1,28 +1,31 @@
 //! What this capability hands the binary.
 
-use crate::Settings;
-use crate::admin::{self, Desk};
+use crate::admin::{self, Counter, Desk};
 use crate::consequence::CarryIntoRows;
 use crate::drain::{Drainer, TOPIC};
-use crate::exchange::{Tokenserver, placement};
+use crate::exchange::Tokenserver;
 use crate::http::{nothing_else, public_routes};
 use crate::purge::Purger;
-use crate::rules::NodeUrl;
-use crate::store::{AddNode, Added, MIGRATIONS, NodeChange};
+use crate::secrets::Secrets;
+use crate::settings::Served;
+use crate::store::{AddNode, AddService, Added, MIGRATIONS, NodeChange};
+use crate::{Hasher, Settings, service};
 use idp::Idps;
 use ledger::{Capability, Role, Worker};
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
+use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use work::{Pace, work_through};
 
 /// Its name, as effect rows carry it.
 pub const CAPABILITY: &str = "tokenserver";
-/// Between two tries to add the first node, while the store is down.
+/// Between two tries to add what there is to begin with, while the store is down.
 const PACE: Duration = Duration::from_secs(1);
 /// How often it is looked for drains that were begun elsewhere.
 const DRAINS: Pace = Pace::every(Duration::from_secs(5));
+/// How often it is looked for what operators have said elsewhere.
+const ORDERS: Pace = Pace::every(Duration::from_secs(5));
 
 /// What every node of the house has of it: tables, the operators' routes, and what account events mean. Operators need
 /// the settings, where there are any. With `serving` it serves too: the public routes, the node to begin with, drains.
@@ -46,50 +49,82 @@ pub fn capability(
     }
 }
 
-/// Operators can do all but purge where the settings cannot work; whoever serves by these is told.
+/// Operators can do all but purge and rotate where the settings cannot work; whoever serves by these is told.
 fn desk(store: &Store, idps: Idps, settings: Option<&Settings>) -> Desk {
-    let placement = Arc::new(placement(settings.unwrap_or(&Settings::default())));
-    let purger = settings.and_then(|settings| Purger::new(store.clone(), settings).ok()).map(Arc::new);
-    Desk { store: store.clone(), idps, placement, purger }
+    let none = Settings::default();
+    let works = settings.filter(|settings| settings.check().is_ok());
+    let served = works.or(settings).unwrap_or(&none).served();
+    let served = served.or_else(|_| none.served()).expect("without a word said there is the field's one");
+    let counter = |it: Served| {
+        let hasher = works.map(|settings| Hasher::new(&settings.metrics_hash_secret));
+        let purger = hasher.and_then(|hasher| Purger::new(store.clone(), &it, hasher).ok());
+        Arc::new(Counter {
+            name: it.name,
+            pattern: it.pattern.as_str().to_owned(),
+            placement: Arc::new(it.placement),
+            token_duration: it.token_duration_seconds,
+            secrets: Secrets::new(if works.is_some() { &it.secrets } else { &[] }),
+            purger,
+        })
+    };
+    Desk { store: store.clone(), idps, services: served.into_iter().map(counter).collect() }
 }
 
 fn workers(serving: &Arc<Tokenserver>, desk: &Desk) -> Vec<Worker> {
     let store = desk.store.clone();
-    let drainer = Drainer::new(store.clone(), desk.idps.clone(), Arc::clone(&desk.placement));
+    let placements = desk.services.iter().map(|it| Arc::clone(&it.placement)).collect();
+    let drainer = Drainer::new(store.clone(), desk.idps.clone(), placements);
     let drains = async move |stop: CancellationToken| {
         let wake = store.signals().listen(TOPIC);
         work_through(stop.clone(), wake, DRAINS, || drainer.turn(&stop)).await;
     };
-    let drains = Worker::new("tokenserver.drains", Some(Role::Token), drains);
-    first_node(serving).into_iter().chain([drains]).collect()
+    vec![beginning(serving), orders(serving), Worker::new("tokenserver.drains", Some(Role::Token), drains)]
 }
 
-/// Adds the node to begin with, once, when there is none of that URL.
-fn first_node(tokenserver: &Arc<Tokenserver>) -> Option<Worker> {
-    let settings = &tokenserver.settings;
-    let node = settings.init_node().expect("checked when it was put together")?;
-    let capacity = i64::from(settings.init_node_capacity);
-    let store = tokenserver.store.clone();
+/// Follows what operators say of the services.
+fn orders(serving: &Arc<Tokenserver>) -> Worker {
+    let serving = Arc::clone(serving);
     let run = async move |stop: CancellationToken| {
-        stop.run_until_cancelled(add_until_there(store, node, capacity)).await;
+        let wake = serving.store.signals().listen(service::TOPIC);
+        work_through(stop, wake, ORDERS, || serving.follow()).await;
+    };
+    Worker::new("tokenserver.orders", Some(Role::Token), run)
+}
+
+/// Adds what there is to begin with: the services' rows, and a node for each that has one to begin with.
+fn beginning(serving: &Arc<Tokenserver>) -> Worker {
+    let served = serving.settings.served().expect("checked when it was put together");
+    let store = serving.store.clone();
+    let run = async move |stop: CancellationToken| {
+        let add = async {
+            for service in served {
+                add_until_there(&store, service).await;
+            }
+        };
+        stop.run_until_cancelled(add).await;
         stop.cancelled().await;
     };
-    Some(Worker::new("tokenserver.first_node", Some(Role::Token), run))
+    Worker::new("tokenserver.beginning", Some(Role::Token), run)
 }
 
-/// All of its capacity is open at once.
-async fn add_until_there(store: Store, node: NodeUrl, capacity: i64) {
-    loop {
-        let rest = NodeChange::default();
-        match store.run(AddNode { node: node.clone(), capacity, available: capacity, rest }).await {
-            Ok(Added::New(node)) => tracing::info!(node = node.url, capacity, "added the first node"),
-            Ok(Added::There(node)) => tracing::debug!(node, "the first node is there"),
-            Err(error) => {
-                tracing::warn!(%error, %node, "the first node cannot be added yet");
-                tokio::time::sleep(PACE).await;
-                continue;
-            }
-        }
-        return;
+async fn add_until_there(store: &Store, service: Served) {
+    while let Err(error) = add(store, &service).await {
+        tracing::warn!(%error, service = %service.name, "the service or its first node cannot be added yet");
+        tokio::time::sleep(PACE).await;
     }
+}
+
+/// All of the node's capacity is open at once.
+async fn add(store: &Store, it: &Served) -> Result<(), StoreError> {
+    let (service, pattern) = (it.name.clone(), it.pattern.as_str().to_owned());
+    if store.run(AddService { service: service.clone(), pattern }).await? {
+        tracing::info!(%service, "added the service");
+    }
+    let Some(node) = it.init_node.clone() else { return Ok(()) };
+    let (capacity, rest) = (i64::from(it.init_node_capacity), NodeChange::default());
+    match store.run(AddNode { service, node, capacity, available: capacity, rest }).await? {
+        Added::New(node) => tracing::info!(node = node.url, capacity, "added the first node"),
+        Added::There(node) => tracing::debug!(node, "the first node is there"),
+    }
+    Ok(())
 }

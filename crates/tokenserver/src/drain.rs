@@ -2,9 +2,8 @@
 //! where it was left when the process that did it is gone.
 
 use crate::email::account;
-use crate::rules::Pace;
 use crate::store::{
-    Draining, DrainsUnderWay, FindResidents, FinishDrain, Move, Placement, Resident, Target, User,
+    Draining, DrainsUnderWay, FindResidents, FinishDrain, Move, Placement, Resident, Target, UnderWay, User,
 };
 use account::Millis;
 use aws_lc_rs::rand;
@@ -30,7 +29,8 @@ const LARGEST_PART: i64 = 128;
 pub(crate) struct Drainer {
     store: Store,
     idps: Idps,
-    placement: Arc<Placement>,
+    /// How users are placed, by service.
+    placements: Vec<Arc<Placement>>,
     holder: LeaseHolder,
 }
 
@@ -47,13 +47,13 @@ pub(crate) enum Round {
 
 impl Drainer {
     /// One for the nodes in that store.
-    pub(crate) fn new(store: Store, idps: Idps, placement: Arc<Placement>) -> Self {
+    pub(crate) fn new(store: Store, idps: Idps, placements: Vec<Arc<Placement>>) -> Self {
         // A SQLite file has one owner: whoever opens it goes on at once where the last one was killed.
         let owner = match store.engine() {
             Engine::Sqlite => "the owner of the file".to_owned(),
             Engine::Postgres => format!("{}-{}", std::process::id(), random()),
         };
-        Self { holder: LeaseHolder::new(store.clone(), owner), store, idps, placement }
+        Self { holder: LeaseHolder::new(store.clone(), owner), store, idps, placements }
     }
 
     /// Works while a drain is under way and this process is the one that does it.
@@ -91,20 +91,18 @@ impl Drainer {
         }
         let Some(lease) = self.holder.acquire(LEASE_NAME, LEASE).await? else { return Ok(Round::Elsewhere) };
         let mut moved = 0;
-        for (node_id, pace) in under_way {
-            moved += self.part(&lease, node_id, pace, places.entry(node_id).or_default()).await?;
+        for drain in under_way {
+            moved += self.part(&lease, &drain, places.entry(drain.node_id).or_default()).await?;
         }
         Ok(Round::Moved(moved))
     }
 
     /// As many users of a node as are due now; how many were moved.
-    async fn part(
-        &self,
-        lease: &Lease,
-        node_id: i64,
-        mut pace: Pace,
-        after: &mut i64,
-    ) -> Result<usize, StoreError> {
+    async fn part(&self, lease: &Lease, drain: &UnderWay, after: &mut i64) -> Result<usize, StoreError> {
+        let UnderWay { node_id, mut pace, .. } = *drain;
+        // A service that is not configured here is drained by processes that know how its users are placed.
+        let placement = self.placements.iter().find(|it| it.service.as_str() == drain.service);
+        let Some(placement) = placement else { return Ok(0) };
         let now = self.store.clock().now();
         let due = pace.due(now).min(LARGEST_PART);
         if due == 0 {
@@ -123,7 +121,7 @@ impl Drainer {
             users: self.users(residents),
             from: Some(node_id),
             to: Target::Anywhere,
-            placement: Arc::clone(&self.placement),
+            placement: Arc::clone(placement),
             now,
             drain: Some(Draining { lease: lease.clone(), pace }),
         };

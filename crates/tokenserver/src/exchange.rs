@@ -1,13 +1,14 @@
 //! The exchange: an access token for a token that a service node takes. The order of the steps is the field's.
 
-use crate::assign::{Assigner, Settled};
+use crate::assign::Settled;
 use crate::grant::{Grant, Granting};
 use crate::http::Seen;
 use crate::meters::Meters;
 use crate::request::{self, KeyId};
-use crate::rules::{self, Decision, NewUsers, Presented, Step};
-use crate::store::{Asked, Lookup, Placement, Served};
-use crate::{Claims, Hasher, InvalidSettings, Minter, Refusal, Salt, Settings, Token};
+use crate::rules::{self, Decision, Pattern, Presented, Step};
+use crate::service::Service;
+use crate::store::{Asked, Lookup, Served};
+use crate::{Claims, Hasher, InvalidSettings, Refusal, Salt, Settings, Token};
 use account::Millis;
 use http::HeaderMap;
 use idp::Idps;
@@ -17,11 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{Store, StoreError};
 use verify::Verifier;
-use work::Lifecycle;
+use work::{Lifecycle, Tick};
 
-/// The application that is served, and its version.
-pub(crate) const APPLICATION: &str = "sync";
-pub(crate) const VERSION: &str = "1.5";
 /// The longest `subject@domain` a row can hold, in bytes.
 const LONGEST_EMAIL: usize = 255;
 /// How often a request looks again after others of its user were settled.
@@ -32,9 +30,8 @@ pub struct Tokenserver {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) meters: Meters,
+    pub(crate) services: Vec<Service>,
     granting: Granting,
-    assigner: Arc<Assigner>,
-    minter: Minter,
     in_trouble: AtomicBool,
 }
 
@@ -42,8 +39,16 @@ pub struct Tokenserver {
 pub(crate) struct Exchange<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: Option<&'a str>,
-    /// Application and version; `None` when the path does not decode.
-    pub(crate) service: Option<(&'a str, &'a str)>,
+    pub(crate) service: Named<'a>,
+}
+
+/// The service that a path names.
+#[derive(Clone, Copy)]
+pub(crate) enum Named<'a> {
+    /// One that is served, by its place in the list.
+    Served(usize),
+    /// Another application and version; `None` when the path does not decode.
+    Other(Option<(&'a str, &'a str)>),
 }
 
 /// What a good request gets.
@@ -54,6 +59,7 @@ pub(crate) struct Granted<'a> {
     pub(crate) duration: u64,
     pub(crate) grant: Arc<Grant>,
     pub(crate) node_type: &'a str,
+    pub(crate) pattern: &'a Pattern,
 }
 
 impl Tokenserver {
@@ -63,19 +69,21 @@ impl Tokenserver {
         store: Store,
         idps: Idps,
         verifier: Verifier,
-        tombstones: Tombstones,
-        lifecycle: Lifecycle,
+        tombstones: &Tombstones,
+        lifecycle: &Lifecycle,
     ) -> Result<Arc<Self>, InvalidSettings> {
         settings.check()?;
-        let assigner = Assigner::new(store.clone(), placement(&settings), tombstones, lifecycle);
+        let served = settings.served()?;
+        let scopes = served.iter().map(|it| it.scope.clone()).collect();
+        let service = |it| Service::new(it, &store, tombstones, lifecycle);
+        let services = served.into_iter().map(service).collect();
         let hasher = Hasher::new(&settings.metrics_hash_secret);
         Ok(Arc::new(Self {
-            minter: Minter::new(settings.master_secret.clone()),
-            granting: Granting { verifier, idps, hasher },
+            granting: Granting { verifier, idps, hasher, scopes },
             meters: Meters::new(),
             settings,
             store,
-            assigner,
+            services,
             in_trouble: AtomicBool::new(false),
         }))
     }
@@ -88,38 +96,76 @@ impl Tokenserver {
         seen: &mut Seen,
     ) -> Result<Granted<'_>, Refusal> {
         let bearer = request::bearer(asked.headers)?;
-        let mut grant = self.authenticate(bearer, now).await?;
+        let place = self.place(asked.service);
+        let mut grant = self.authenticate(bearer, place.as_ref().ok().copied(), now).await?;
         seen.grant = Some(Arc::clone(&grant));
         let key = request::key_id(asked.headers)?;
-        check_service(asked.service)?;
-        let duration = request::duration(asked.query, self.settings.token_duration_seconds);
-        let mut served = self.serve(&grant, &key, duration.as_ref().err()).await;
+        // Only after the credentials were found good: strangers are not told what is served.
+        let place = place?;
+        let service = &self.services[place];
+        let duration = request::duration(asked.query, service.token_duration);
+        let mut served = self.serve(service, &grant, &key, duration.as_ref().err()).await;
         if served == Err(Refusal::PerhapsEnded) {
-            grant = self.ask_again(bearer, &grant, now).await?;
-            served = self.serve(&grant, &key, duration.as_ref().err()).await;
+            grant = self.ask_again(bearer, place, &grant, now).await?;
+            served = self.serve(service, &grant, &key, duration.as_ref().err()).await;
         }
         let (served, duration) = (served?, duration?);
         seen.first_seen_at = Some(served.first_seen_at);
-        let token = self.mint(&grant, &key, &served, now.plus(Duration::from_secs(duration)))?;
-        Ok(Granted { token, served, duration, grant, node_type: &self.settings.node_type })
+        let token = self.mint(service, &grant, &key, &served, now.plus(Duration::from_secs(duration)))?;
+        let Service { node_type, pattern, .. } = service;
+        Ok(Granted { token, served, duration, grant, node_type, pattern })
     }
 
-    async fn authenticate(&self, token: &str, now: Millis) -> Result<Arc<Grant>, Refusal> {
+    /// The place of the service that is meant in the list.
+    fn place(&self, named: Named<'_>) -> Result<usize, Refusal> {
+        let (application, version) = match named {
+            Named::Served(place) => return Ok(place),
+            Named::Other(other) => other.ok_or(Refusal::UnsupportedApplication)?,
+        };
+        let mut is_known = false;
+        for (place, service) in self.services.iter().enumerate() {
+            if service.application == application {
+                if service.version == version {
+                    return Ok(place);
+                }
+                is_known = true;
+            }
+        }
+        Err(if is_known {
+            Refusal::UnsupportedVersion(version.to_owned())
+        } else {
+            Refusal::UnsupportedApplication
+        })
+    }
+
+    async fn authenticate(
+        &self,
+        token: &str,
+        service: Option<usize>,
+        now: Millis,
+    ) -> Result<Arc<Grant>, Refusal> {
         let began = Instant::now();
-        let grant = self.granting.verified(token, now).await;
+        let grant = self.granting.verified(token, service, now).await;
         self.meters.verification.record(began.elapsed());
         grant
     }
 
     /// Whether the token outlived a change that it is too coarsely dated to be held against.
-    async fn ask_again(&self, token: &str, before: &Grant, now: Millis) -> Result<Arc<Grant>, Refusal> {
-        let grant = self.granting.asked(token, now).await?;
+    async fn ask_again(
+        &self,
+        token: &str,
+        service: usize,
+        before: &Grant,
+        now: Millis,
+    ) -> Result<Arc<Grant>, Refusal> {
+        let grant = self.granting.asked(token, service, now).await?;
         if grant.account == before.account { Ok(grant) } else { Err(Refusal::InvalidCredentials) }
     }
 
     /// The row the request is served from: looked up, decided, and changed only where it has to be.
     async fn serve(
         &self,
+        service: &Service,
         grant: &Grant,
         key: &KeyId<'_>,
         query: Option<&Refusal>,
@@ -136,13 +182,13 @@ impl Tokenserver {
             vouched_at: grant.vouched_at,
         };
         for _ in 0..LOOKS {
-            let decision = in_order(self.look(grant, email, &presented).await?, query)?;
+            let decision = in_order(self.look(service, grant, email, &presented).await?, query)?;
             let decision = match Served::as_is(decision) {
                 Ok(served) => return Ok(served),
                 Err(decision) => decision,
             };
             let asked = Asked { account: grant.account.clone(), email: email.to_owned(), presented };
-            match self.change(asked, &decision.step).await? {
+            match self.change(service, asked, &decision.step).await? {
                 Settled::Served(served) => return Ok(served),
                 Settled::Refused(refusal) => return Err(refusal),
                 Settled::LookAgain => {}
@@ -153,20 +199,22 @@ impl Tokenserver {
 
     async fn look(
         &self,
+        service: &Service,
         grant: &Grant,
         email: &str,
         presented: &Presented,
     ) -> Result<Result<Decision, Refusal>, Refusal> {
         let began = Instant::now();
-        let known = self.store.read(&Lookup { account: &grant.account, email }).await;
+        let look = Lookup { service: &service.name, account: &grant.account, email };
+        let known = self.store.read(&look).await;
         self.meters.get_users.record(began.elapsed());
         let known = self.noted(known)?;
-        Ok(rules::decide(known.rows, &known.ledgered, presented, self.assigner.placement().new_users))
+        Ok(rules::decide(known.rows, &known.ledgered, presented, service.assigner.placement().new_users))
     }
 
-    async fn change(&self, asked: Asked, step: &Step) -> Result<Settled, Refusal> {
+    async fn change(&self, service: &Service, asked: Asked, step: &Step) -> Result<Settled, Refusal> {
         let began = Instant::now();
-        let settling = self.assigner.settle(asked);
+        let settling = service.assigner.settle(asked);
         let settled = match self.settings.change_timeout() {
             Some(patience) => tokio::time::timeout(patience, settling).await.map_err(|_| Refusal::Elapsed)?,
             None => settling.await,
@@ -177,6 +225,7 @@ impl Tokenserver {
 
     fn mint(
         &self,
+        service: &Service,
         grant: &Grant,
         key: &KeyId<'_>,
         served: &Served,
@@ -192,9 +241,20 @@ impl Tokenserver {
             expires: expires.seconds(),
             uid: served.uid,
         };
-        let token = self.minter.mint(&claims, Salt::random().ok_or(Refusal::TokenNotMade)?);
+        let token = service.secrets.minter().mint(&claims, Salt::random().ok_or(Refusal::TokenNotMade)?);
         self.meters.creation.record(began.elapsed());
         Ok(token)
+    }
+
+    /// Takes up what operators have said of the services since.
+    pub(crate) async fn follow(&self) -> Tick {
+        for service in &self.services {
+            if let Err(error) = service.follow(&self.store).await {
+                tracing::warn!(%error, service = %service.name, "what operators say is not heard just now");
+                return Tick::Failed;
+            }
+        }
+        Tick::Idle
     }
 
     /// What the store's failures come to; told when they begin and when they end.
@@ -208,23 +268,6 @@ impl Tokenserver {
             _ => {}
         }
         outcome.map_err(|_| Refusal::StoreUnavailable)
-    }
-}
-
-/// How users are placed by these settings.
-pub(crate) fn placement(settings: &Settings) -> Placement {
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be from 0 to 1")]
-    let release_millionths = (settings.node_capacity_release_rate * 1e6).ceil() as i64;
-    let new_users = if settings.allow_new_users { NewUsers::Welcome } else { NewUsers::Refused };
-    Placement { new_users, release_millionths, only_node: settings.spanner_node_id }
-}
-
-/// Only after the credentials were found good: strangers are not told what is served.
-fn check_service(asked: Option<(&str, &str)>) -> Result<(), Refusal> {
-    match asked {
-        Some((APPLICATION, VERSION)) => Ok(()),
-        Some((APPLICATION, version)) => Err(Refusal::UnsupportedVersion(version.to_owned())),
-        _ => Err(Refusal::UnsupportedApplication),
     }
 }
 

@@ -8,9 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use verify::{CheckError, Facts, NumericDate, Source, Verifier};
 
-/// What a token must grant.
-const SCOPE: &str = "https://identity.mozilla.com/apps/oldsync";
-
 /// What a good access token gives its bearer here.
 #[derive(Debug)]
 pub(crate) struct Grant {
@@ -25,8 +22,15 @@ pub(crate) struct Grant {
     pub(crate) birth: Option<Birth>,
     /// When the identity provider said that it is good, if it was asked.
     pub(crate) vouched_at: Option<Millis>,
-    /// Whether it grants what is served here.
-    pub(crate) grants: bool,
+    /// Which services it is for, a bit each.
+    pub(crate) services: u64,
+}
+
+impl Grant {
+    /// Whether it is for that service; without one, for any at all.
+    fn is_for(&self, service: Option<usize>) -> bool {
+        service.map_or(self.services != 0, |place| self.services >> place & 1 == 1)
+    }
 }
 
 /// From tokens to grants.
@@ -34,29 +38,43 @@ pub(crate) struct Granting {
     pub(crate) verifier: Verifier,
     pub(crate) idps: Idps,
     pub(crate) hasher: Hasher,
+    /// What a token must grant, by service.
+    pub(crate) scopes: Vec<String>,
 }
 
 impl Granting {
-    /// Verifies a token, or recalls that it was verified.
-    pub(crate) async fn verified(&self, token: &str, now: Millis) -> Result<Arc<Grant>, Refusal> {
+    /// Verifies a token for a service (for any of them, when another was named), or recalls that it was verified.
+    pub(crate) async fn verified(
+        &self,
+        token: &str,
+        service: Option<usize>,
+        now: Millis,
+    ) -> Result<Arc<Grant>, Refusal> {
         let facts = self.verifier.facts(token, now).await?;
-        self.judged(&facts)
+        self.judged(&facts, service)
     }
 
     /// Asks the identity provider about it, whatever it says itself.
-    pub(crate) async fn asked(&self, token: &str, now: Millis) -> Result<Arc<Grant>, Refusal> {
+    pub(crate) async fn asked(
+        &self,
+        token: &str,
+        service: usize,
+        now: Millis,
+    ) -> Result<Arc<Grant>, Refusal> {
         let facts = self.verifier.ask(token, now).await?;
-        self.judged(&facts)
+        self.judged(&facts, Some(service))
     }
 
-    fn judged(&self, facts: &Facts) -> Result<Arc<Grant>, Refusal> {
+    fn judged(&self, facts: &Facts, service: Option<usize>) -> Result<Arc<Grant>, Refusal> {
         let grant = facts.derive(|facts| self.grant(facts));
-        if grant.grants { Ok(grant) } else { Err(Refusal::InvalidCredentials) }
+        if grant.is_for(service) { Ok(grant) } else { Err(Refusal::InvalidCredentials) }
     }
 
     /// All of it follows from the token and the configuration: made once for each token that is remembered.
     fn grant(&self, facts: &Facts) -> Grant {
         let account = facts.account();
+        let bits = self.scopes.iter().enumerate();
+        let granted = bits.filter(|(_, scope)| facts.scopes.grants(scope));
         Grant {
             email: email(&self.idps, &account),
             hashed: self.hasher.hash(account.subject.as_str()),
@@ -64,7 +82,7 @@ impl Granting {
             generation: facts.generation.filter(|generation| *generation != 0),
             birth: facts.auth_time.or(facts.issued_at).map(NumericDate::birth),
             vouched_at: (facts.source == Source::Word).then_some(facts.learned_at),
-            grants: facts.scopes.grants(SCOPE),
+            services: granted.fold(0, |all, (place, _)| all | 1 << place),
         }
     }
 }

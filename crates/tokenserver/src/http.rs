@@ -5,7 +5,7 @@ mod health;
 mod log;
 
 use crate::Refusal;
-use crate::exchange::{APPLICATION, Exchange, Tokenserver, VERSION};
+use crate::exchange::{Exchange, Named, Tokenserver};
 use crate::user_agent::is_old_ios_sync;
 use account::Millis;
 use axum::extract::rejection::PathRejection;
@@ -28,9 +28,16 @@ type Service = Result<Path<(String, String)>, PathRejection>;
 
 /// The routes anybody may reach, and what is said where there is none.
 pub(crate) fn public_routes(tokenserver: Arc<Tokenserver>) -> OpenApiRouter {
-    OpenApiRouter::with_openapi(Described::openapi())
-        // What is served has a route of its own: it takes nothing out of the path.
-        .route("/1.0/sync/1.5", any(exchange_served))
+    let mut routes = OpenApiRouter::with_openapi(Described::openapi());
+    // What is served has a route of its own: it takes nothing out of the path.
+    for (place, service) in tokenserver.services.iter().enumerate() {
+        let path = format!("/1.0/{}/{}", service.application, service.version);
+        let exchange = move |State(server): State<Arc<Tokenserver>>, request: Request| async move {
+            exchange(&server, Named::Served(place), request).await
+        };
+        routes = routes.route(&path, any(exchange));
+    }
+    routes
         .route("/1.0/{application}/{version}", any(exchange_named))
         .merge(health::routes())
         .merge(nothing_else(tokenserver.store.clock().clone()).with_state(()))
@@ -42,21 +49,17 @@ pub(crate) fn nothing_else(clock: Clock) -> OpenApiRouter {
     OpenApiRouter::new().fallback(nothing_here).with_state(clock)
 }
 
-async fn exchange_served(State(server): State<Arc<Tokenserver>>, request: Request) -> Response {
-    exchange(&server, Some((APPLICATION, VERSION)), request).await
-}
-
 async fn exchange_named(
     State(server): State<Arc<Tokenserver>>,
     service: Service,
     request: Request,
 ) -> Response {
     let service = service.as_deref().ok();
-    exchange(&server, service.map(|(application, version)| (application.as_str(), version.as_str())), request)
-        .await
+    let named = service.map(|(application, version)| (application.as_str(), version.as_str()));
+    exchange(&server, Named::Other(named), request).await
 }
 
-async fn exchange(server: &Tokenserver, service: Option<(&str, &str)>, request: Request) -> Response {
+async fn exchange(server: &Tokenserver, service: Named<'_>, request: Request) -> Response {
     let (began, now) = (Instant::now(), server.store.clock().now());
     let mut seen = Seen::default();
     let (head, _) = request.into_parts();
@@ -67,7 +70,7 @@ async fn exchange(server: &Tokenserver, service: Option<(&str, &str)>, request: 
 
 async fn answer(
     server: &Tokenserver,
-    service: Option<(&str, &str)>,
+    service: Named<'_>,
     head: &Parts,
     now: Millis,
     seen: &mut Seen,
@@ -134,8 +137,8 @@ struct TokenAnswer {
     operation_id = "exchange_token",
     tag = "tokenserver",
     params(
-        ("application" = String, Path, description = "`sync`"),
-        ("version" = String, Path, description = "`1.5`"),
+        ("application" = String, Path, description = "`sync`, or another that is configured"),
+        ("version" = String, Path, description = "`1.5`, or another that is configured"),
         ("Authorization" = String, Header, description = "`Bearer <access token>`"),
         ("X-KeyID" = String, Header, description = "`<keys_changed_at>-<client state, base64url>`"),
         ("X-Client-State" = Option<String>, Header, description = "The client state in hex"),

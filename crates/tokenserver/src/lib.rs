@@ -28,6 +28,8 @@ mod refusal;
 mod request;
 mod rules;
 mod secret;
+mod secrets;
+mod service;
 mod settings;
 mod store;
 mod token;
@@ -39,9 +41,9 @@ pub use client_state::ClientState;
 pub use consequence::CarryIntoRows;
 pub use exchange::Tokenserver;
 pub use refusal::{ClientStateFault, Refusal, Wire};
-pub use rules::{InvalidNodeUrl, NodeUrl};
+pub use rules::{InvalidNodeUrl, InvalidPattern, InvalidServiceName, NodeUrl};
 pub use secret::Secret;
-pub use settings::{InvalidSettings, Settings};
+pub use settings::{InvalidSettings, ServiceSettings, Settings};
 pub use token::{Claims, HashedIds, Hasher, Minter, Salt, Token};
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 mod delete;
 mod meters;
 
-use crate::rules::{Fate, Force, KeptBy, NodeUrl, Replaced, fate};
-use crate::store::{CountReplaced, DropRows, FindReplaced};
-use crate::{Hasher, InvalidSettings, Minter, Settings};
+use crate::rules::{Fate, Force, KeptBy, NodeUrl, Replaced, ServiceName, fate};
+use crate::secrets::Secrets;
+use crate::settings::Served;
+use crate::store::{CountReplaced, DropRows, FindReplaced, FindRotation};
+use crate::{Hasher, InvalidSettings};
 use account::Millis;
 use delete::{Deleter, Failure};
 use futures::future::join_all;
@@ -33,6 +35,8 @@ const MOST_TOLD: usize = 50;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
+    /// Whose rows: the service's of that name; the only one's unless set.
+    pub service: Option<String>,
     /// Only rows replaced at least so many seconds ago.
     pub grace_seconds: u32,
     /// Stop after the data of so many rows was deleted; 0 is no bound.
@@ -52,6 +56,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            service: None,
             grace_seconds: 86_400,
             max: 0,
             dry_run: false,
@@ -101,6 +106,7 @@ pub(crate) struct Progress {
 
 /// Deletes data on nodes, and then the rows.
 pub(crate) struct Purger {
+    service: ServiceName,
     store: Store,
     deleter: Deleter,
     kept: KeptBy,
@@ -118,14 +124,12 @@ enum End {
 }
 
 impl Purger {
-    /// One that signs with the secret of these settings.
-    pub(crate) fn new(store: Store, settings: &Settings) -> Result<Self, InvalidSettings> {
-        settings.check()?;
+    /// One that signs with the secrets of this service.
+    pub(crate) fn new(store: Store, served: &Served, hasher: Hasher) -> Result<Self, InvalidSettings> {
         // Everybody on one node by its id: that is how Spanner is served, which keeps data by its key.
-        let kept = settings.spanner_node_id.map_or(KeptBy::Uid, |_| KeptBy::Key);
-        let minter = Minter::new(settings.master_secret.clone());
-        let deleter = Deleter::new(minter, Hasher::new(&settings.metrics_hash_secret))?;
-        Ok(Self { store, deleter, kept })
+        let kept = served.placement.only_node.map_or(KeptBy::Uid, |_| KeptBy::Key);
+        let deleter = Deleter::new(Secrets::new(&served.secrets), served.pattern.clone(), hasher)?;
+        Ok(Self { service: served.name.clone(), store, deleter, kept })
     }
 
     /// The next part of a run; the first one when nothing is handed on.
@@ -134,6 +138,8 @@ impl Purger {
         options: &Options,
         before: Option<Progress>,
     ) -> Result<Progress, StoreError> {
+        let rotation = self.store.scan(FindRotation(self.service.clone())).await?;
+        self.deleter.secrets.follow(rotation.as_ref());
         let now = self.store.clock().now();
         let old = now.minus(Duration::from_secs(options.grace_seconds.into()));
         let mut so_far = match before {
@@ -141,7 +147,8 @@ impl Purger {
             None => self.begin(options, now, old).await?,
         };
         let until = options.below_uid.unwrap_or(i64::MAX);
-        let find = FindReplaced { before: old, after: so_far.after, until, limit: PART };
+        let service = self.service.clone();
+        let find = FindReplaced { service, before: old, after: so_far.after, until, limit: PART };
         let rows = self.store.scan(find).await?;
         meters::fetched(rows.len());
         so_far.done = rows.len() < usize::try_from(PART).unwrap_or(usize::MAX);
@@ -154,7 +161,7 @@ impl Purger {
 
     /// A run that has come to nothing yet.
     async fn begin(&self, options: &Options, now: Millis, old: Millis) -> Result<Progress, StoreError> {
-        let backlog = self.store.scan(CountReplaced(old)).await?;
+        let backlog = self.store.scan(CountReplaced(self.service.clone(), old)).await?;
         meters::backlog(backlog);
         let after = options.above_uid.unwrap_or(0);
         Ok(Progress { began_at: now.get(), backlog, after, ..Progress::default() })

@@ -13,6 +13,8 @@ mod node;
 mod pace;
 mod place;
 mod purging;
+mod rotation;
+mod service;
 
 use crate::{ClientState, ClientStateFault, Refusal};
 use account::{Birth, Millis};
@@ -25,6 +27,9 @@ pub use node::{InvalidNodeUrl, NodeUrl};
 pub(crate) use pace::Pace;
 pub(crate) use place::{Room, least_loaded};
 pub(crate) use purging::{Fate, Force, KeptBy, KeyId, Live, Replaced, fate};
+pub(crate) use rotation::{Rotation, signing};
+pub use service::{InvalidPattern, InvalidServiceName};
+pub(crate) use service::{Pattern, ServiceName};
 
 /// The generation of a retired user: above every other.
 pub(crate) const RETIRED: i64 = i64::MAX;

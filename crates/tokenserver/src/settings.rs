@@ -1,5 +1,10 @@
+mod services;
+
+pub(crate) use services::Served;
+pub use services::ServiceSettings;
+
 use crate::Secret;
-use crate::rules::{InvalidNodeUrl, NodeUrl};
+use crate::rules::{InvalidNodeUrl, InvalidPattern, InvalidServiceName};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -9,6 +14,8 @@ use std::time::Duration;
 pub struct Settings {
     /// The secret that service nodes share with this server: tokens are signed and keys derived under it. Raw text.
     pub master_secret: Secret,
+    /// Further secrets that service nodes know: those that are to sign, and those that did. Raw text.
+    pub secrets: Vec<Secret>,
     /// The secret that hashed account ids in tokens, answers and logs are made under. Raw text.
     pub metrics_hash_secret: Secret,
     /// How long a token counts, in seconds, unless the client asks for less.
@@ -30,12 +37,15 @@ pub struct Settings {
     pub change_timeout_ms: Option<u64>,
     /// Where `/` leads.
     pub documentation_url: String,
+    /// The services; the field's one, `sync` in version `1.5`, when there is none.
+    pub services: Vec<ServiceSettings>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             master_secret: Secret::default(),
+            secrets: Vec::new(),
             metrics_hash_secret: Secret::default(),
             token_duration_seconds: 3600,
             allow_new_users: true,
@@ -46,6 +56,7 @@ impl Default for Settings {
             spanner_node_id: None,
             change_timeout_ms: None,
             documentation_url: "https://mozilla-services.github.io/syncstorage-rs/".to_owned(),
+            services: Vec::new(),
         }
     }
 }
@@ -54,7 +65,9 @@ impl Default for Settings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSettings {
     /// Tokens signed under an empty secret could be made by anybody.
-    #[error("master_secret is empty; set it to the secret that the service nodes have")]
+    #[error(
+        "master_secret is empty, or a secret of a service; set it to the secret that the service nodes have"
+    )]
     NoMasterSecret,
     /// A rate that opens nothing, or more than there is.
     #[error("node_capacity_release_rate is {rate}; it must be above 0 and at most 1")]
@@ -71,6 +84,29 @@ pub enum InvalidSettings {
         /// As given.
         capacity: i32,
     },
+    /// A service that cannot be called so.
+    #[error(transparent)]
+    ServiceName(#[from] InvalidServiceName),
+    /// No pattern of endpoints.
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+    /// Two sections for one service.
+    #[error("there are two sections for the service {service}")]
+    Twice {
+        /// Which.
+        service: String,
+    },
+    /// More services than can be told apart.
+    #[error("there are {count} services; at most 64 are served")]
+    TooManyServices {
+        /// How many.
+        count: usize,
+    },
+    /// A node's id, and several services it may be of.
+    #[error(
+        "spanner_node_id is a node of one service; with several services say it in the section of that one"
+    )]
+    WhoseNode,
     /// A place to lead to that no header can carry.
     #[error("documentation_url has characters that no header can carry")]
     DocumentationUrl,
@@ -86,24 +122,18 @@ impl Settings {
     /// Whether they can work; the first thing that is wrong otherwise.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         let rate = self.node_capacity_release_rate;
-        if self.master_secret.is_empty() {
-            return Err(InvalidSettings::NoMasterSecret);
-        }
         if !(rate > 0.0 && rate <= 1.0) {
             return Err(InvalidSettings::ReleaseRate { rate: rate.to_string() });
-        }
-        if self.init_node_capacity < 0 {
-            return Err(InvalidSettings::InitNodeCapacity { capacity: self.init_node_capacity });
         }
         if http::HeaderValue::from_str(&self.documentation_url).is_err() {
             return Err(InvalidSettings::DocumentationUrl);
         }
-        self.init_node().map(drop)
-    }
-
-    /// The node to begin with, in its stored form.
-    pub(crate) fn init_node(&self) -> Result<Option<NodeUrl>, InvalidSettings> {
-        Ok(self.init_node_url.as_deref().map(NodeUrl::parse).transpose()?)
+        for service in self.served()? {
+            if service.secrets.is_empty() || service.secrets.iter().any(Secret::is_empty) {
+                return Err(InvalidSettings::NoMasterSecret);
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn change_timeout(&self) -> Option<Duration> {

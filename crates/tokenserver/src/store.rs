@@ -21,12 +21,13 @@ mod purge;
 mod residents;
 mod rooms;
 mod schema;
+mod services;
 mod settle;
 mod users;
 
 pub(crate) use allocate::{Allocate, Allocated};
 pub(crate) use carry::{Carry, Carrying, carry, carry_part};
-pub(crate) use drains::{BeginDrain, Drain, DrainsUnderWay, FinishDrain, ListDrains, StopDrain};
+pub(crate) use drains::{BeginDrain, Drain, DrainsUnderWay, FinishDrain, ListDrains, StopDrain, UnderWay};
 pub use exclusive::{Exclusive, TakeExclusive};
 pub(crate) use failing::{FailNode, Failing, Failure, FindFailure, Mover, UndoFailure};
 pub(crate) use lookup::Lookup;
@@ -37,11 +38,9 @@ pub(crate) use residents::{
     CountRows, FindResidents, Occupancy, Recount, RemoveNode, Removed, Resident, Unassign,
 };
 pub use schema::MIGRATIONS;
+pub(crate) use services::{AddService, FindRotation, Rotate};
 pub(crate) use settle::{Asked, Placement, Served, Settle};
 pub(crate) use users::{CountUsers, FindUser, UserName, UserRow};
-
-/// The service of the `services` table; all rows here are of it.
-pub(crate) const SERVICE: &str = "sync-1.5";
 
 /// Every statement, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
@@ -55,6 +54,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     purge::STATEMENTS,
     residents::STATEMENTS,
     rooms::STATEMENTS,
+    services::STATEMENTS,
     settle::STATEMENTS,
     users::STATEMENTS,
 ];

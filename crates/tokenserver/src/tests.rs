@@ -11,8 +11,10 @@ mod observed;
 mod odd;
 mod parallel;
 mod purging;
+mod rotating;
+mod services;
 
-use crate::rules::NodeUrl;
+use crate::rules::{NodeUrl, ServiceName};
 use crate::store::{AddNode, Added, NodeChange};
 use crate::{MIGRATIONS, Secret, Settings, Tokenserver, capability};
 use account::IdpId;
@@ -25,12 +27,17 @@ use jose::{Algorithm, SigningKey};
 use keys::RootKey;
 use ledger::{Capability, Ledger, Tombstones};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use store::testing::{START, TestStore};
 use store::{Clock, Store};
 use tower::ServiceExt;
 use verify::Verifier;
 use work::Lifecycle;
+
+fn sync() -> ServiceName {
+    ServiceName::default()
+}
 
 const TABLES: &[&[store::Migration]] = &[ledger::MIGRATIONS, MIGRATIONS];
 const DOMAIN: &str = "accounts.example";
@@ -45,6 +52,7 @@ struct House {
     store: Store,
     public: Router,
     admin: Router,
+    server: Arc<Tokenserver>,
     ledger: Ledger,
     key: SigningKey,
     /// Keeps the store's files.
@@ -101,16 +109,18 @@ impl House {
             store.clone(),
             idps.clone(),
             verifier,
-            tombstones.clone(),
-            Lifecycle::new(),
+            &tombstones,
+            &Lifecycle::new(),
         );
+        let server = tokenserver.expect("settings that work");
         let Capability { public, admin, consequence, .. } =
-            capability(&store, idps, Some(settings), Some(tokenserver.expect("settings that work")));
+            capability(&store, idps, Some(settings), Some(Arc::clone(&server)));
         let consequences = consequence.into_iter().collect();
         Self {
             ledger: Ledger::new(store.clone(), tombstones, consequences),
             public: public.split_for_parts().0,
             admin: admin.split_for_parts().0,
+            server,
             store,
             key,
             test: None,
@@ -119,7 +129,8 @@ impl House {
 
     async fn add_node(&self, url: &str, capacity: i64) {
         let node = NodeUrl::parse(url).expect("a node");
-        let add = AddNode { node, capacity, available: capacity, rest: NodeChange::default() };
+        let add =
+            AddNode { service: sync(), node, capacity, available: capacity, rest: NodeChange::default() };
         let added = self.store.run(add).await.expect("the store answers");
         assert!(matches!(added, Added::New(_)));
     }

@@ -110,6 +110,12 @@ impl Minter {
         Self { signing_key: hmac::Key::new(hmac::HMAC_SHA256, &signing_key), master_secret }
     }
 
+    /// What the secret may be called without being told: 16 hex digits.
+    pub fn fingerprint(&self) -> String {
+        let tag = hmac::sign(&self.signing_key, b"highwater fingerprint of a secret");
+        hex::encode(&tag.as_ref()[..8])
+    }
+
     /// The token that says `claims`, and its key.
     pub fn mint(&self, claims: &Claims<'_>, salt: Salt) -> Token {
         let mut signed = payload(claims, salt);

@@ -56,7 +56,7 @@ impl House {
     pub(super) async fn open(store: &str, idp: &str) -> Result<Self> {
         let ground = Ground::open(store)?;
         let idps = idps(idp)?;
-        let tokenserver = tokenserver(&ground.store, &idps, ground.tombstones.clone(), ground.life.clone())?;
+        let tokenserver = tokenserver(&ground.store, &idps, &ground.tombstones, &ground.life)?;
         let house = Box::pin(ground.build(tokenserver::capability(
             &ground.store,
             idps.clone(),
@@ -157,8 +157,8 @@ impl Ground {
 fn tokenserver(
     store: &Store,
     idps: &Idps,
-    tombstones: Tombstones,
-    life: Lifecycle,
+    tombstones: &Tombstones,
+    life: &Lifecycle,
 ) -> Result<Arc<Tokenserver>> {
     let settings = tokenserver::Settings {
         master_secret: Secret::new(MASTER_SECRET),

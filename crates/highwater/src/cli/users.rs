@@ -59,6 +59,9 @@ pub(crate) struct Place {
 /// Options of `purge`.
 #[derive(Debug, Args)]
 pub(crate) struct PurgeOptions {
+    /// Which service's rows, by its name (sync-1.5); the only one's by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
     /// Only rows that were replaced at least so many seconds ago.
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
     pub(crate) grace_seconds: u32,

@@ -1,7 +1,7 @@
 //! `keys list|rotate`.
 
 use crate::cli::{KeyKind, KeysCommand};
-use crate::client::Admin;
+use crate::client::{Admin, OfService};
 use crate::output::{self, Column, Shown, word};
 use anyhow::{Context, Result};
 use axum::http::Method;
@@ -18,6 +18,15 @@ const COLUMNS: &[Column] = &[
 const DATA: &[Column] =
     &[("KEY", "id"), ("STATE", "state"), ("CREATED", "created_at"), ("CHANGED", "changed_at")];
 
+const SECRETS: &[Column] = &[
+    ("SERVICE", "service"),
+    ("PLACE", "place"),
+    ("STATE", "state"),
+    ("CHANGED", "changed_at"),
+    ("LAST TOKEN ENDS", "tokens_end_at"),
+    ("FINGERPRINT", "fingerprint"),
+];
+
 /// Carries the command out.
 pub(crate) async fn run(command: KeysCommand, admin: &Admin) -> Result<Shown> {
     match command {
@@ -25,8 +34,13 @@ pub(crate) async fn run(command: KeysCommand, admin: &Admin) -> Result<Shown> {
         KeysCommand::Rotate { kind: KeyKind::Tokens, .. } => {
             Ok(data(admin.ask(Method::POST, "/token-keys", None::<&()>).await?))
         }
+        KeysCommand::List { kind: KeyKind::Nodes } => Ok(secrets(admin.get("/secrets").await?)),
+        KeysCommand::Rotate { kind: KeyKind::Nodes, service, .. } => {
+            let of = OfService { admin, service };
+            Ok(secrets(of.ask(Method::POST, "/secrets/rotate", None::<&()>).await?))
+        }
         KeysCommand::List { kind: KeyKind::Signing } => Ok(shown(admin.get("/keys").await?)),
-        KeysCommand::Rotate { kind: KeyKind::Signing, algorithm, at_once } => {
+        KeysCommand::Rotate { kind: KeyKind::Signing, algorithm, at_once, service: _ } => {
             let algorithm = algorithm.context("which algorithm's keys?")?;
             let body = json!({ "algorithm": word(&algorithm), "at_once": at_once });
             Ok(shown(admin.ask(Method::POST, "/keys/rotate", Some(&body)).await?))
@@ -45,4 +59,10 @@ fn shown(keys: Value) -> Shown {
 fn data(keys: Value) -> Shown {
     let table = output::table(output::rows(&keys), DATA, "There are no keys yet.");
     Shown::new(keys, table)
+}
+
+fn secrets(secrets: Value) -> Shown {
+    let nothing = "No Tokenserver is configured, and so no secret is shared with nodes.";
+    let table = output::table(output::rows(&secrets), SECRETS, nothing);
+    Shown::new(secrets, table)
 }

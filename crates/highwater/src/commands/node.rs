@@ -4,7 +4,7 @@ mod drain;
 mod fail;
 
 use crate::cli::{NodeCommand, NodeNumbers};
-use crate::client::{Admin, path};
+use crate::client::{OfService, path};
 use crate::output::{self, Column, Shown};
 use anyhow::Result;
 use axum::http::Method;
@@ -39,7 +39,7 @@ const MEMBERS: &[Column] = &[
 ];
 
 /// Carries the command out.
-pub(crate) async fn run(command: NodeCommand, admin: &Admin) -> Result<Shown> {
+pub(crate) async fn run(command: NodeCommand, admin: &OfService<'_>) -> Result<Shown> {
     match command {
         NodeCommand::List => {
             let listed = admin.get(PATH).await?;
@@ -110,7 +110,7 @@ fn uncordoned(node: Value) -> Shown {
     Shown::new(node, text)
 }
 
-async fn recount(node: Option<String>, admin: &Admin) -> Result<Shown> {
+async fn recount(node: Option<String>, admin: &OfService<'_>) -> Result<Shown> {
     let ids = match node {
         Some(node) => vec![node],
         None => output::rows(&admin.get(PATH).await?).iter().map(|node| node["id"].to_string()).collect(),

@@ -12,8 +12,10 @@ const FAILURES: &[Column] = &[("UID", "uid"), ("NODE", "node"), ("REASON", "reas
 
 /// Carries the command out. Done only when nothing failed.
 pub(crate) async fn run(options: &PurgeOptions, admin: &Admin) -> Result<Shown> {
-    let PurgeOptions { grace_seconds, max, dry_run, force, override_node, above_uid, below_uid } = options;
+    let PurgeOptions { service, grace_seconds, max, dry_run, force, override_node, above_uid, below_uid } =
+        options;
     let said = json!({
+        "service": service,
         "grace_seconds": grace_seconds, "max": max.unwrap_or(0), "dry_run": dry_run, "force": force,
         "override_node": override_node, "above_uid": above_uid, "below_uid": below_uid,
     });

@@ -1,7 +1,7 @@
 //! `user show|allocate|move|count`.
 
 use crate::cli::{Place, UserCommand};
-use crate::client::{Admin, path};
+use crate::client::{OfService, path};
 use crate::moment::{Moment, date};
 use crate::output::{self, Column, Shown};
 use account::Millis;
@@ -25,7 +25,7 @@ const ROWS: &[Column] = &[
 const RETIRED: i64 = i64::MAX;
 
 /// Carries the command out.
-pub(crate) async fn run(command: UserCommand, admin: &Admin) -> Result<Shown> {
+pub(crate) async fn run(command: UserCommand, admin: &OfService<'_>) -> Result<Shown> {
     match command {
         UserCommand::Show { user } => {
             let shown = admin.get(&path(&["users", &user])).await?;
@@ -86,7 +86,7 @@ fn moved(home: Value) -> Shown {
 }
 
 /// In the form of the field's script where it is JSON.
-async fn count(until: Option<Moment>, append: Option<&Path>, admin: &Admin) -> Result<Shown> {
+async fn count(until: Option<Moment>, append: Option<&Path>, admin: &OfService<'_>) -> Result<Shown> {
     let until = until.map(|until| until.seen_from(Clock::system().now()).get());
     let query = until.map(|until| format!("?until={until}")).unwrap_or_default();
     let counted = admin.get(&format!("/users/count{query}")).await?;

@@ -55,6 +55,44 @@ fn nodes_and_users_are_run_from_the_command_line() {
 }
 
 #[test]
+fn each_service_has_nodes_users_and_secrets_of_its_own() {
+    let services = [("sync", "1.5", "a,b"), ("notes", "2", "c,d")];
+    let house = services.iter().enumerate().fold(house(), |house, (n, (application, version, secrets))| {
+        let setting = |name: &str| format!("TOKENSERVER__SERVICES__{n}__{name}");
+        house
+            .with(&setting("APPLICATION"), application)
+            .with(&setting("VERSION"), version)
+            .with(&setting("SECRETS"), secrets)
+    });
+    let unsaid = house.run(&["node", "list"]).refused();
+    assert!(
+        unsaid.contains("there are several services") && unsaid.contains("sync-1.5, notes-2"),
+        "{unsaid}"
+    );
+    for service in ["sync-1.5", "notes-2"] {
+        house.run(&["node", "--service", service, "add", A, "--capacity", "9"]).done();
+    }
+    house.run(&["user", "allocate", &user(1), A, "--service", "notes-2"]).done();
+    let load = |service| {
+        house.run(&["--json", "node", "list", "--service", service]).json()[0]["current_load"].clone()
+    };
+    assert_eq!((load("sync-1.5"), load("notes-2")), (json!(0), json!(1)));
+    assert!(
+        house
+            .run(&["user", "show", &user(1), "--service", "sync-1.5"])
+            .refused()
+            .contains("there is no user")
+    );
+    let rotated = house.run(&["--json", "keys", "rotate", "--kind", "nodes", "--service", "notes-2"]).json();
+    assert_eq!((&rotated[0]["state"], &rotated[1]["state"]), (&json!("retiring"), &json!("signs")));
+    let listed = house.run(&["keys", "list", "--kind", "nodes"]).done();
+    assert!(listed.contains("sync-1.5") && listed.contains("next"), "{listed}");
+    let again = house.run(&["keys", "rotate", "--kind", "nodes", "--service", "notes-2"]).refused();
+    assert!(again.contains("notes-2 has no secret after the one that signs"), "{again}");
+    assert!(house.run(&["purge", "--service", "notes-2"]).done().starts_with("The data of 0 rows"));
+}
+
+#[test]
 fn users_are_counted_in_the_form_of_the_fields_script() {
     let house = house();
     with_users(&house, 2);

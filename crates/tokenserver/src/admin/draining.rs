@@ -1,5 +1,6 @@
 //! Nodes that are emptied at a rate.
 
+use super::services::{Of, OfService};
 use super::{Desk, given, unknown};
 use crate::drain::TOPIC;
 use crate::rules::NodeName;
@@ -31,7 +32,7 @@ struct Draining {
     rate: i64,
 }
 
-/// List the drains, the latest first
+/// List the drains of every service, the latest first
 #[utoipa::path(get, path = "/drains", tag = "nodes",
     responses((status = 200, body = Vec<Drain>), (status = 503, body = Problem)))]
 async fn list_drains(State(desk): State<Desk>) -> Result<Json<Vec<Drain>>, Problem> {
@@ -39,11 +40,15 @@ async fn list_drains(State(desk): State<Desk>) -> Result<Json<Vec<Drain>>, Probl
 }
 
 /// Show how far the drain of a node is
-#[utoipa::path(get, path = "/nodes/{node}/drain", tag = "nodes",
+#[utoipa::path(get, path = "/nodes/{node}/drain", tag = "nodes", params(OfService),
     responses((status = 200, body = Drain), (status = 404, description = "No such node, or it was never drained", body = Problem),
         (status = 503, body = Problem)))]
-async fn show_drain(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<Drain>, Problem> {
-    let node = desk.node(&name).await?;
+async fn show_drain(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<Drain>, Problem> {
+    let node = desk.node(&service.name, &name).await?;
     let drain = desk.store.scan(ListDrains(Some(node.id))).await?.into_iter().next();
     drain.map(Json).ok_or_else(|| never_drained(&node))
 }
@@ -55,11 +60,12 @@ fn never_drained(node: &Node) -> Problem {
 /// Drain a node: it is cordoned, and its users are moved to others, so many a second; or change the rate of a drain
 ///
 /// The work is done by a serving process, and goes on by another when that one is gone.
-#[utoipa::path(put, path = "/nodes/{node}/drain", tag = "nodes", request_body = Draining,
+#[utoipa::path(put, path = "/nodes/{node}/drain", tag = "nodes", params(OfService), request_body = Draining,
     responses((status = 200, body = Drain), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "Everybody goes to this node", body = Problem), (status = 503, body = Problem)))]
 async fn drain_node(
     State(desk): State<Desk>,
+    Of(service): Of,
     Path(name): Path<String>,
     body: Result<Json<Draining>, JsonRejection>,
 ) -> Result<Json<Drain>, Problem> {
@@ -69,24 +75,30 @@ async fn drain_node(
             "the rate is {rate}; it must be from 1 to {MOST} users a second"
         )));
     }
-    let node = desk.node(&name).await?;
-    if desk.placement.only_node == Some(node.id) {
+    let node = desk.node(&service.name, &name).await?;
+    if service.placement.only_node == Some(node.id) {
         return Err(Problem::conflict(format!(
             "everybody goes to {}, by tokenserver.spanner_node_id; there is nowhere to move its users to",
             node.url
         )));
     }
-    let began = desk.store.run(BeginDrain { name: NodeName::Id(node.id), rate, now: desk.now() }).await?;
+    let name = NodeName::id(&service.name, node.id);
+    let began = desk.store.run(BeginDrain { name: name.clone(), rate, now: desk.now() }).await?;
     desk.store.signals().send(TOPIC);
     began.map(Json).ok_or_else(|| unknown(&name))
 }
 
 /// Stop draining a node; it stays cordoned
-#[utoipa::path(delete, path = "/nodes/{node}/drain", tag = "nodes",
+#[utoipa::path(delete, path = "/nodes/{node}/drain", tag = "nodes", params(OfService),
     responses((status = 200, body = Drain), (status = 404, body = Problem),
         (status = 409, description = "It has ended already", body = Problem), (status = 503, body = Problem)))]
-async fn stop_drain(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<Drain>, Problem> {
-    match desk.store.run(StopDrain { name: NodeName::new(&name), now: desk.now() }).await? {
+async fn stop_drain(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<Drain>, Problem> {
+    let name = NodeName::new(&service.name, &name);
+    match desk.store.run(StopDrain { name: name.clone(), now: desk.now() }).await? {
         None => Err(unknown(&name)),
         Some((node, None)) => Err(never_drained(&node)),
         Some((_, Some((drain, true)))) => Ok(Json(drain)),

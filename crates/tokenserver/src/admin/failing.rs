@@ -1,5 +1,6 @@
 //! Nodes that have failed.
 
+use super::services::{Of, OfService};
 use super::{Desk, asked, unknown};
 use crate::rules::NodeName;
 use crate::store::{CountRows, FailNode, Failing, Failure, FindFailure, Mover, Node, UndoFailure};
@@ -42,6 +43,8 @@ struct Page {
     /// At most so many users: 0 to 1000.
     #[serde(default = "a_hundred")]
     limit: i64,
+    /// Which service is meant, by its name; the only one unless set.
+    service: Option<String>,
 }
 
 fn a_hundred() -> i64 {
@@ -61,12 +64,12 @@ async fn show_failure(
     if !(0..=1000).contains(&page.limit) {
         return Err(Problem::invalid(format!("limit is {}; it must be from 0 to 1000", page.limit)));
     }
-    report(&desk, &name, page).await
+    let service = desk.counter(page.service.as_deref())?;
+    report(&desk, &NodeName::new(&service.name, &name), page.after, page.limit).await
 }
 
-async fn report(desk: &Desk, name: &str, page: Page) -> Result<Json<FailureView>, Problem> {
-    let Page { after, limit } = page;
-    let found = desk.store.scan(FindFailure { name: NodeName::new(name), after, limit }).await?;
+async fn report(desk: &Desk, name: &NodeName, after: i64, limit: i64) -> Result<Json<FailureView>, Problem> {
+    let found = desk.store.scan(FindFailure { name: name.clone(), after, limit }).await?;
     let (node, failure) = found.ok_or_else(|| unknown(name))?;
     let never = || Problem::not_found(format!("{} has never failed", node.url));
     let Failure { node, failed_at, moved, who } = failure.ok_or_else(never)?;
@@ -75,32 +78,42 @@ async fn report(desk: &Desk, name: &str, page: Page) -> Result<Json<FailureView>
 }
 
 /// Mark a node as failed: each of its users moves to another node at the next request
-#[utoipa::path(put, path = "/nodes/{node}/failure", tag = "nodes",
+#[utoipa::path(put, path = "/nodes/{node}/failure", tag = "nodes", params(OfService),
     responses((status = 200, body = FailureView), (status = 404, body = Problem),
         (status = 409, description = "It has failed already, or everybody goes to it", body = Problem),
         (status = 503, body = Problem)))]
-async fn fail_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<FailureView>, Problem> {
-    let node = desk.node(&name).await?;
-    if desk.placement.only_node == Some(node.id) {
+async fn fail_node(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<FailureView>, Problem> {
+    let node = desk.node(&service.name, &name).await?;
+    if service.placement.only_node == Some(node.id) {
         return Err(Problem::conflict(format!(
             "everybody goes to {}, by tokenserver.spanner_node_id; there is nowhere to move its users to",
             node.url
         )));
     }
-    match desk.store.run(FailNode { name: NodeName::Id(node.id), now: desk.now() }).await? {
+    let name = NodeName::id(&service.name, node.id);
+    match desk.store.run(FailNode { name: name.clone(), now: desk.now() }).await? {
         Failing::Unknown => Err(unknown(&name)),
         Failing::Already(node) => Err(Problem::conflict(format!("{} has failed already", node.url))),
-        Failing::Done(_) | Failing::Moved(_) => report(&desk, &name, Page { after: 0, limit: 0 }).await,
+        Failing::Done(_) | Failing::Moved(_) => report(&desk, &name, 0, 0).await,
     }
 }
 
 /// Undo a failure while nobody has moved: the node is as it was before
-#[utoipa::path(delete, path = "/nodes/{node}/failure", tag = "nodes",
+#[utoipa::path(delete, path = "/nodes/{node}/failure", tag = "nodes", params(OfService),
     responses((status = 200, body = Node), (status = 404, body = Problem),
         (status = 409, description = "Users have moved already, or it has not failed", body = Problem),
         (status = 503, body = Problem)))]
-async fn undo_failure(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<Node>, Problem> {
-    match desk.store.run(UndoFailure(NodeName::new(&name))).await? {
+async fn undo_failure(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<Node>, Problem> {
+    let name = NodeName::new(&service.name, &name);
+    match desk.store.run(UndoFailure(name.clone())).await? {
         Failing::Done(node) => Ok(Json(node)),
         Failing::Unknown => Err(unknown(&name)),
         Failing::Already(node) => Err(Problem::conflict(format!("{} has not failed", node.url))),

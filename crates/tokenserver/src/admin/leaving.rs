@@ -1,5 +1,6 @@
 //! Nodes that are left at once: unassigned, or removed.
 
+use super::services::{Of, OfService};
 use super::{Desk, asked, unknown};
 use crate::email::account;
 use crate::rules::NodeName;
@@ -37,13 +38,19 @@ pub(super) struct Removing {
     /// Also when users live on it, who are unassigned then, and when data of replaced rows is on it still.
     #[serde(default)]
     force: bool,
+    /// Which service is meant, by its name; the only one unless set.
+    service: Option<String>,
 }
 
 /// Unassign a node's users: each is assigned anew at the next request, perhaps to the same node
-#[utoipa::path(post, path = "/nodes/{node}/unassign", tag = "nodes",
+#[utoipa::path(post, path = "/nodes/{node}/unassign", tag = "nodes", params(OfService),
     responses((status = 200, body = Left), (status = 404, body = Problem), (status = 503, body = Problem)))]
-async fn unassign_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<Left>, Problem> {
-    let node = desk.node(&name).await?;
+async fn unassign_node(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<Left>, Problem> {
+    let node = desk.node(&service.name, &name).await?;
     let unassigned = unassign(&desk, &node).await?;
     Ok(Json(Left { url: node.url, unassigned }))
 }
@@ -74,12 +81,14 @@ pub(super) async fn remove_node(
     Path(name): Path<String>,
     query: Result<Query<Removing>, QueryRejection>,
 ) -> Result<Json<Left>, Problem> {
-    let Removing { force } = asked(query)?;
-    let node = desk.node(&name).await?;
+    let Removing { force, service } = asked(query)?;
+    let service = desk.counter(service.as_deref())?;
+    let node = desk.node(&service.name, &name).await?;
+    let name = NodeName::id(&service.name, node.id);
     let mut unassigned = 0;
     if force {
         let closed = NodeChange { backoff: Some(true), ..NodeChange::default() };
-        desk.store.run(UpdateNode { name: NodeName::Id(node.id), change: closed }).await?;
+        desk.store.run(UpdateNode { name: name.clone(), change: closed }).await?;
     }
     for _ in 0..LOOKS {
         if force {

@@ -1,10 +1,11 @@
 //! Nodes: what there is of them, and what can be set.
 
+use super::services::{Of, OfService};
 use super::{Desk, given, unknown};
 use crate::rules::{NodeName, NodeUrl};
 use crate::store::{
-    AddNode, Added, CountRows, Drain, ListDrains, ListNodes, Node, NodeChange, Occupancy, Recount,
-    UpdateNode, Updated,
+    AddNode, AddService, Added, CountRows, Drain, ListDrains, ListNodes, Node, NodeChange, Occupancy,
+    Recount, UpdateNode, Updated,
 };
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -89,10 +90,11 @@ struct Recounted {
     get,
     path = "/nodes",
     tag = "nodes",
+    params(OfService),
     responses((status = 200, description = "All nodes, by URL", body = Vec<Node>), (status = 503, body = Problem))
 )]
-async fn list_nodes(State(desk): State<Desk>) -> Result<Json<Vec<Node>>, Problem> {
-    Ok(Json(desk.store.run(ListNodes).await?))
+async fn list_nodes(State(desk): State<Desk>, Of(service): Of) -> Result<Json<Vec<Node>>, Problem> {
+    Ok(Json(desk.store.run(ListNodes(service.name.clone())).await?))
 }
 
 /// Add a service node
@@ -100,6 +102,7 @@ async fn list_nodes(State(desk): State<Desk>) -> Result<Json<Vec<Node>>, Problem
     post,
     path = "/nodes",
     tag = "nodes",
+    params(OfService),
     request_body = NewNode,
     responses(
         (status = 201, description = "The node as it is stored", body = Node),
@@ -110,6 +113,7 @@ async fn list_nodes(State(desk): State<Desk>) -> Result<Json<Vec<Node>>, Problem
 )]
 async fn add_node(
     State(desk): State<Desk>,
+    Of(service): Of,
     body: Result<Json<NewNode>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Node>), Problem> {
     let NewNode { url, capacity, available, current_load, downed, backoff } = given(body)?;
@@ -117,7 +121,9 @@ async fn add_node(
     let rest = NodeChange { available, current_load, capacity: Some(capacity), downed, backoff };
     check(&rest)?;
     let available = available.unwrap_or((capacity + 9) / 10);
-    match desk.store.run(AddNode { node, capacity, available, rest }).await? {
+    let (service, pattern) = (service.name.clone(), service.pattern.clone());
+    desk.store.run(AddService { service: service.clone(), pattern }).await?;
+    match desk.store.run(AddNode { service, node, capacity, available, rest }).await? {
         Added::New(node) => Ok((StatusCode::CREATED, Json(node))),
         Added::There(url) => {
             Err(Problem::conflict(format!("the node {url} is there already; update it instead")))
@@ -126,10 +132,14 @@ async fn add_node(
 }
 
 /// Show a service node: by its URL (percent-encoded) or its id
-#[utoipa::path(get, path = "/nodes/{node}", tag = "nodes",
+#[utoipa::path(get, path = "/nodes/{node}", tag = "nodes", params(OfService),
     responses((status = 200, body = NodeView), (status = 404, body = Problem), (status = 503, body = Problem)))]
-async fn show_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<NodeView>, Problem> {
-    let node = desk.node(&name).await?;
+async fn show_node(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<NodeView>, Problem> {
+    let node = desk.node(&service.name, &name).await?;
     let Occupancy { live, replaced } = desk.store.scan(CountRows(node.id)).await?;
     let drain = desk.store.scan(ListDrains(Some(node.id))).await?.into_iter().next();
     Ok(Json(NodeView { node, live_rows: live, replaced_rows: replaced, drain }))
@@ -140,6 +150,7 @@ async fn show_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result
     patch,
     path = "/nodes/{node}",
     tag = "nodes",
+    params(OfService),
     request_body = ChangedNode,
     responses(
         (status = 200, description = "The node as it is now", body = Node),
@@ -151,6 +162,7 @@ async fn show_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result
 )]
 async fn update_node(
     State(desk): State<Desk>,
+    Of(service): Of,
     Path(name): Path<String>,
     body: Result<Json<ChangedNode>, JsonRejection>,
 ) -> Result<Json<Node>, Problem> {
@@ -162,26 +174,36 @@ async fn update_node(
         ));
     }
     check(&change)?;
-    set(&desk, &name, change).await
+    set(&desk, &NodeName::new(&service.name, &name), change).await
 }
 
 /// Cordon a node: nobody new comes to it; those who live on it stay
-#[utoipa::path(post, path = "/nodes/{node}/cordon", tag = "nodes",
+#[utoipa::path(post, path = "/nodes/{node}/cordon", tag = "nodes", params(OfService),
     responses((status = 200, body = Node), (status = 404, body = Problem), (status = 503, body = Problem)))]
-async fn cordon_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<Node>, Problem> {
+async fn cordon_node(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<Node>, Problem> {
+    let name = NodeName::new(&service.name, &name);
     set(&desk, &name, NodeChange { backoff: Some(true), ..NodeChange::default() }).await
 }
 
 /// Open a cordoned node again
-#[utoipa::path(post, path = "/nodes/{node}/uncordon", tag = "nodes",
+#[utoipa::path(post, path = "/nodes/{node}/uncordon", tag = "nodes", params(OfService),
     responses((status = 200, body = Node), (status = 404, body = Problem),
         (status = 409, description = "It is being drained", body = Problem), (status = 503, body = Problem)))]
-async fn uncordon_node(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<Node>, Problem> {
+async fn uncordon_node(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<Node>, Problem> {
+    let name = NodeName::new(&service.name, &name);
     set(&desk, &name, NodeChange { backoff: Some(false), ..NodeChange::default() }).await
 }
 
-async fn set(desk: &Desk, name: &str, change: NodeChange) -> Result<Json<Node>, Problem> {
-    match desk.store.run(UpdateNode { name: NodeName::new(name), change }).await? {
+async fn set(desk: &Desk, name: &NodeName, change: NodeChange) -> Result<Json<Node>, Problem> {
+    match desk.store.run(UpdateNode { name: name.clone(), change }).await? {
         Updated::Done(node) => Ok(Json(node)),
         Updated::Unknown => Err(unknown(name)),
         Updated::Draining => Err(Problem::conflict(format!(
@@ -191,13 +213,15 @@ async fn set(desk: &Desk, name: &str, change: NodeChange) -> Result<Json<Node>, 
 }
 
 /// Count a node's users anew, for a load that others wrote
-#[utoipa::path(post, path = "/nodes/{node}/recount", tag = "nodes",
+#[utoipa::path(post, path = "/nodes/{node}/recount", tag = "nodes", params(OfService),
     responses((status = 200, body = Recounted), (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn recount_node(
     State(desk): State<Desk>,
+    Of(service): Of,
     Path(name): Path<String>,
 ) -> Result<Json<Recounted>, Problem> {
-    let recounted = desk.store.run(Recount(NodeName::new(&name))).await?;
+    let name = NodeName::new(&service.name, &name);
+    let recounted = desk.store.run(Recount(name.clone())).await?;
     let (node, off_by) = recounted.ok_or_else(|| unknown(&name))?;
     Ok(Json(Recounted { node, off_by }))
 }

@@ -33,6 +33,7 @@ struct Part {
     responses(
         (status = 200, description = "What the run has come to so far", body = Progress),
         (status = 400, body = Problem),
+        (status = 404, description = "No such service", body = Problem),
         (status = 409, description = "No Tokenserver is configured, and so no secret to sign with", body = Problem),
         (status = 503, body = Problem),
     ))]
@@ -42,7 +43,8 @@ async fn purge(
 ) -> Result<Json<Progress>, Problem> {
     let Part { options, progress } = given(body)?;
     let options = options.checked().map_err(Problem::invalid)?;
-    let purger = desk.purger.as_ref().ok_or_else(|| {
+    let service = desk.counter(options.service.as_deref())?;
+    let purger = service.purger.as_ref().ok_or_else(|| {
         Problem::conflict(
             "no Tokenserver is configured here: its master_secret signs what deletes data on the nodes",
         )

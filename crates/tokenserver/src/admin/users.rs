@@ -1,5 +1,6 @@
 //! Users: their rows, and where they live.
 
+use super::services::{Of, OfService};
 use super::{Desk, asked, given};
 use crate::email::account;
 use crate::store::{
@@ -115,17 +116,21 @@ async fn count_users(
 }
 
 /// Show a user's rows: by the name in them, or by the id of one
-#[utoipa::path(get, path = "/users/{user}", tag = "users",
+#[utoipa::path(get, path = "/users/{user}", tag = "users", params(OfService),
     responses((status = 200, body = UserView), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 503, body = Problem)))]
-async fn show_user(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<UserView>, Problem> {
-    let found = desk.store.scan(FindUser(parse(&name)?)).await?;
+async fn show_user(
+    State(desk): State<Desk>,
+    Of(service): Of,
+    Path(name): Path<String>,
+) -> Result<Json<UserView>, Problem> {
+    let found = desk.store.scan(FindUser(service.name.clone(), parse(&name)?)).await?;
     let (email, rows) = found.ok_or_else(|| stranger(&name))?;
     Ok(Json(UserView { email, rows }))
 }
 
 /// Assign a user who has not come yet, or who was unassigned, to a node
-#[utoipa::path(post, path = "/users/{user}/allocate", tag = "users", request_body = Where,
+#[utoipa::path(post, path = "/users/{user}/allocate", tag = "users", params(OfService), request_body = Where,
     responses(
         (status = 201, description = "A row was made", body = Home),
         (status = 200, description = "The user lives there already", body = Home),
@@ -136,6 +141,7 @@ async fn show_user(State(desk): State<Desk>, Path(name): Path<String>) -> Result
     ))]
 async fn allocate_user(
     State(desk): State<Desk>,
+    Of(service): Of,
     Path(name): Path<String>,
     body: Result<Json<Where>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Home>), Problem> {
@@ -148,7 +154,7 @@ async fn allocate_user(
     let (to, wanted) = match &place.node {
         None => (Target::Anywhere, None),
         Some(node) => {
-            let node = desk.node(node).await?;
+            let node = desk.node(&service.name, node).await?;
             (Target::Node(node.id, node.url.clone()), Some(node))
         }
     };
@@ -156,7 +162,7 @@ async fn allocate_user(
         check_room(node, place.force)?;
     }
     let user = user(&desk, email.clone());
-    let allocate = Allocate { user, to, placement: Arc::clone(&desk.placement), now: desk.now() };
+    let allocate = Allocate { user, to, placement: Arc::clone(&service.placement), now: desk.now() };
     let home =
         |changed, uid, node| Json(Home { email: email.clone(), changed, uid, node, replaced_uid: None });
     match desk.store.run(allocate).await? {
@@ -175,7 +181,7 @@ async fn allocate_user(
 }
 
 /// Move a user to another node: a new row there, under a new id; the old one waits for the purge
-#[utoipa::path(post, path = "/users/{user}/move", tag = "users", request_body = Where,
+#[utoipa::path(post, path = "/users/{user}/move", tag = "users", params(OfService), request_body = Where,
     responses(
         (status = 200, body = Home),
         (status = 400, body = Problem),
@@ -185,16 +191,17 @@ async fn allocate_user(
     ))]
 async fn move_user(
     State(desk): State<Desk>,
+    Of(service): Of,
     Path(name): Path<String>,
     body: Result<Json<Where>, JsonRejection>,
 ) -> Result<Json<Home>, Problem> {
     let place = given(body)?;
-    let found = desk.store.scan(FindUser(parse(&name)?)).await?;
+    let found = desk.store.scan(FindUser(service.name.clone(), parse(&name)?)).await?;
     let (email, rows) = found.ok_or_else(|| stranger(&name))?;
     let to = match &place.node {
         None => Target::Anywhere,
         Some(node) => {
-            let node = desk.node(node).await?;
+            let node = desk.node(&service.name, node).await?;
             let there = rows.iter().find(|row| row.replaced_at.is_none() && row.node_id == node.id);
             if let Some(row) = there {
                 let home = Home { email, changed: false, uid: row.uid, node: node.url, replaced_uid: None };
@@ -205,7 +212,7 @@ async fn move_user(
         }
     };
     let users = vec![user(&desk, email.clone())];
-    let placement = Arc::clone(&desk.placement);
+    let placement = Arc::clone(&service.placement);
     let move_it = Move { users, from: None, to, placement, now: desk.now(), drain: None };
     let moves = desk.store.run(move_it).await?;
     match moves.moved.into_iter().next() {

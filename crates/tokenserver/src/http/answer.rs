@@ -57,8 +57,7 @@ fn granted_body(granted: &Granted<'_>) -> Vec<u8> {
     text(&mut out, ",\"api_endpoint\":", &granted.served.node);
     // The endpoint goes on where the node ends: back over its closing quote.
     out.pop();
-    out.extend_from_slice(b"/1.5/");
-    json::push_integer(&mut out, granted.served.uid);
+    granted.pattern.push_rest(&mut out, granted.served.uid);
     out.extend_from_slice(b"\",\"duration\":");
     out.extend_from_slice(itoa::Buffer::new().format(granted.duration).as_bytes());
     text(&mut out, ",\"hashed_fxa_uid\":", granted.grant.hashed.fxa_uid());
@@ -123,6 +122,7 @@ pub(super) fn turned_away(now: Millis) -> Response {
 mod tests {
     use super::*;
     use crate::grant::Grant;
+    use crate::rules::Pattern;
     use crate::store::Served;
     use crate::{Hasher, Secret, Token};
     use account::{AccountId, IdpId, Subject};
@@ -142,7 +142,7 @@ mod tests {
             generation: None,
             birth: None,
             vouched_at: None,
-            grants: true,
+            services: 1,
         };
         let granted = Granted {
             token: Token { id: "ID==".to_owned(), key: "KEY=".to_owned() },
@@ -150,6 +150,7 @@ mod tests {
             duration: u64::MAX,
             grant: Arc::new(grant),
             node_type: "postgres",
+            pattern: &Pattern::parse("{node}/1.5/{uid}", "sync", "1.5").expect("a pattern"),
         };
         assert_eq!(
             String::from_utf8(granted_body(&granted)).expect("UTF-8"),

@@ -1,7 +1,8 @@
 //! One `DELETE` to a node, signed as a client of that row would sign it.
 
-use crate::rules::Replaced;
-use crate::{Claims, Hasher, InvalidSettings, Minter, Salt, hawk};
+use crate::rules::{Pattern, Replaced};
+use crate::secrets::Secrets;
+use crate::{Claims, Hasher, InvalidSettings, Salt, hawk};
 use account::Millis;
 use base64_simd::URL_SAFE_NO_PAD;
 use outbound::{Client, Manners, OutboundError, StatusCode, Url, header};
@@ -31,16 +32,17 @@ pub(crate) struct Failure {
 /// Sends the requests.
 pub(super) struct Deleter {
     client: Client,
-    minter: Minter,
+    pub(super) secrets: Secrets,
+    pattern: Pattern,
     hasher: Hasher,
 }
 
 impl Deleter {
-    pub(super) fn new(minter: Minter, hasher: Hasher) -> Result<Self, InvalidSettings> {
+    pub(super) fn new(secrets: Secrets, pattern: Pattern, hasher: Hasher) -> Result<Self, InvalidSettings> {
         let manners = Manners { max_answer: 4096, ..Manners::default() };
         let client = Client::for_operator_addresses(&manners)
             .map_err(|error| InvalidSettings::Client { reason: error.to_string() })?;
-        Ok(Self { client, minter, hasher })
+        Ok(Self { client, secrets, pattern, hasher })
     }
 
     /// Deletes what a node has under a row's id; whether there was nothing.
@@ -51,8 +53,11 @@ impl Deleter {
             reason: reason.to_owned(),
             detail,
         };
-        let url = format!("{}/1.5/{}", node.trim_end_matches('/'), row.uid);
-        let url: Url = url.parse().map_err(|_| failure("unknown", format!("{node} is no URL")))?;
+        let url: Url = self
+            .pattern
+            .endpoint(node, row.uid)
+            .parse()
+            .map_err(|_| failure("unknown", format!("{node} is no URL")))?;
         let mut tries = 1;
         loop {
             let signed = self.authorization(row, node, &url, now);
@@ -92,7 +97,7 @@ impl Deleter {
             expires: now.plus(TOKEN_LIFE).seconds(),
             uid: row.uid,
         };
-        let token = self.minter.mint(&claims, Salt::random()?);
+        let token = self.secrets.minter().mint(&claims, Salt::random()?);
         let nonce = Salt::random()?;
         let text = hawk::authorization(&token, "DELETE", url, now.seconds(), nonce.as_str())?;
         let mut value = header::HeaderValue::from_str(&text).ok()?;

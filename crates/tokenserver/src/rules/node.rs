@@ -1,3 +1,4 @@
+use super::ServiceName;
 use std::fmt;
 use url::Url;
 
@@ -71,9 +72,16 @@ impl NodeUrl {
     }
 }
 
-/// A node as an operator names it: by its id, or by its URL.
+/// A node of a service, as an operator names it: by its id, or by its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NodeName {
+pub(crate) struct NodeName {
+    /// Whose node it is.
+    pub(crate) service: ServiceName,
+    which: Which,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Which {
     /// Its number in the list.
     Id(i64),
     /// Its URL, as it was given.
@@ -82,16 +90,30 @@ pub(crate) enum NodeName {
 
 impl NodeName {
     /// Digits alone are an id; all else is to be a URL.
-    pub(crate) fn new(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Url(text.to_owned()), Self::Id)
+    pub(crate) fn new(service: &ServiceName, text: &str) -> Self {
+        let which = text.parse().map_or_else(|_| Which::Url(text.to_owned()), Which::Id);
+        Self { service: service.clone(), which }
+    }
+
+    /// The node of that id.
+    pub(crate) fn id(service: &ServiceName, id: i64) -> Self {
+        Self { service: service.clone(), which: Which::Id(id) }
+    }
+
+    /// What was given as its URL.
+    pub(crate) fn url(&self) -> Option<&str> {
+        match &self.which {
+            Which::Id(_) => None,
+            Which::Url(text) => Some(text),
+        }
     }
 
     /// Which of these nodes is meant (id, URL as it is stored). One that is written just so goes before one that is written
     /// otherwise: a database of others may hold both.
     pub(crate) fn find(&self, nodes: &[(i64, &str)]) -> Option<i64> {
-        let found = match self {
-            Self::Id(id) => nodes.iter().find(|(it, _)| it == id),
-            Self::Url(text) => nodes.iter().find(|(_, url)| url == text).or_else(|| {
+        let found = match &self.which {
+            Which::Id(id) => nodes.iter().find(|(it, _)| it == id),
+            Which::Url(text) => nodes.iter().find(|(_, url)| url == text).or_else(|| {
                 let meant = NodeUrl::parse(text).ok()?;
                 nodes.iter().find(|(_, url)| meant.is_written(url))
             }),
@@ -102,9 +124,9 @@ impl NodeName {
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::Url(url) => f.write_str(url),
+        match &self.which {
+            Which::Id(id) => id.fmt(f),
+            Which::Url(url) => f.write_str(url),
         }
     }
 }
@@ -166,7 +188,7 @@ mod tests {
     fn a_node_is_found_however_it_was_written() {
         let nodes =
             [(1, "https://a.example/"), (2, "https://b.example"), (3, "https://B.example"), (40, "odd")];
-        let found = |text: &str| NodeName::new(text).find(&nodes);
+        let found = |text: &str| NodeName::new(&ServiceName::default(), text).find(&nodes);
         assert_eq!(found("https://a.example"), Some(1), "stored with a slash");
         assert_eq!(found("https://B.example"), Some(3), "just as it is written");
         assert_eq!(found("HTTPS://B.Example/"), Some(2), "the first of those that may be meant");

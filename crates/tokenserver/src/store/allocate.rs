@@ -40,7 +40,7 @@ impl Operation for Allocate {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Allocated, StoreError> {
         let accounts: Vec<_> = self.user.account.iter().cloned().collect();
         tx.lock_accounts(&accounts).await?;
-        let service = nodes::service_id(tx).await?;
+        let service = nodes::service_id(tx, &self.placement.service).await?;
         let rows = rows_of(tx, service, &[&self.user.email]).await?.remove(0);
         let newest = rows.iter().map(|row| row.created_at).max().unwrap_or_default();
         let row = match allocating(rows) {

@@ -34,7 +34,11 @@ store::statements! {
         where cast($1 as bigint) in (0, d.node_id)
         order by d.began_at desc, d.node_id"
     );
-    static UNDER_WAY = both("select node_id, rate, paced_from, paced_moved from drains where ended_at is null order by node_id");
+    static UNDER_WAY = both(
+        "select d.node_id, d.rate, d.paced_from, d.paced_moved, s.service
+        from drains d join nodes n on n.id = d.node_id join services s on s.id = n.service
+        where d.ended_at is null order by d.node_id"
+    );
     static IS_EMPTY = both("select 1 from users where nodeid = $1 and replaced_at is null limit 1");
 }
 
@@ -100,8 +104,19 @@ pub(crate) struct StopDrain {
 /// Drains, the latest first: all of them, or a node's.
 pub(crate) struct ListDrains(pub Option<i64>);
 
-/// The drains that are under way, and at which pace.
+/// The drains that are under way.
 pub(crate) struct DrainsUnderWay;
+
+/// A drain that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnderWay {
+    /// The node.
+    pub node_id: i64,
+    /// Its service, by name.
+    pub service: String,
+    /// At which pace.
+    pub pace: Pace,
+}
 
 /// Ends a drain whose node is empty; false when it is not, or when the lease was lost.
 pub(crate) struct FinishDrain {
@@ -153,12 +168,12 @@ impl Operation for ListDrains {
 
 impl Operation for DrainsUnderWay {
     const NAME: &'static str = "tokenserver.drains_under_way";
-    type Output = Vec<(i64, Pace)>;
+    type Output = Vec<UnderWay>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
         tx.query(&UNDER_WAY, &[], |row| {
             let pace = Pace { rate: row.int(1)?, from: Millis::new(row.int(2)?), done: row.int(3)? };
-            Ok((row.int(0)?, pace))
+            Ok(UnderWay { node_id: row.int(0)?, service: row.text(4)?.to_owned(), pace })
         })
         .await
     }

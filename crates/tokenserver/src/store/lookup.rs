@@ -1,5 +1,4 @@
-use super::SERVICE;
-use crate::rules::{Ledgered, Row};
+use crate::rules::{Ledgered, Row, ServiceName};
 use account::{AccountId, Mark, Millis, State};
 use store::{PointRead, Rows, Sql, StoreError, Value};
 
@@ -33,6 +32,8 @@ store::statements! {
 
 /// What is known of a user: one indexed statement.
 pub(crate) struct Lookup<'a> {
+    /// The service.
+    pub service: &'a ServiceName,
     /// The account.
     pub account: &'a AccountId,
     /// As it stands in the rows.
@@ -83,8 +84,11 @@ impl Known {
 }
 
 /// The service's row is missing.
-pub(super) fn no_service() -> StoreError {
-    StoreError::Statement { reason: format!("there is no service {SERVICE:?}; run the migrations") }
+pub(super) fn no_service(service: &ServiceName) -> StoreError {
+    let reason = format!(
+        "there is no service \"{service}\"; a serving process adds those that are configured, and so does adding a node"
+    );
+    StoreError::Statement { reason }
 }
 
 impl PointRead for Lookup<'_> {
@@ -97,7 +101,7 @@ impl PointRead for Lookup<'_> {
 
     fn params(&self) -> impl AsRef<[Value<'_>]> + Send {
         [
-            SERVICE.into(),
+            self.service.as_str().into(),
             self.account.idp.as_str().into(),
             self.account.subject.as_str().into(),
             self.email.into(),
@@ -107,6 +111,6 @@ impl PointRead for Lookup<'_> {
     fn read(&self, rows: Rows<'_>) -> Result<Known, StoreError> {
         let mut known = None;
         rows.for_each(|row| known.get_or_insert_with(Known::default).take(row, 0))?;
-        known.ok_or_else(no_service)
+        known.ok_or_else(|| no_service(self.service))
     }
 }

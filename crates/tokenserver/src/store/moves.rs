@@ -126,7 +126,7 @@ impl Operation for Move {
         {
             return Ok(Moves::default());
         }
-        let service = nodes::service_id(tx).await?;
+        let service = nodes::service_id(tx, &self.placement.service).await?;
         let mut rooms = Rooms::new(service, &self.placement, self.users.len());
         let mut moves = Moves { held: true, ..Moves::default() };
         let (copies, strays) = self.plan(tx, service, &mut rooms, &mut moves).await?;

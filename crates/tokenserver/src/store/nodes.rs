@@ -1,6 +1,5 @@
-use super::SERVICE;
 use super::lookup::no_service;
-use crate::rules::{NodeName, NodeUrl};
+use crate::rules::{NodeName, NodeUrl, ServiceName};
 use serde::{Deserialize, Serialize};
 use store::{Operation, Row, StoreError, Tx};
 use utoipa::ToSchema;
@@ -68,6 +67,8 @@ pub(crate) struct NodeChange {
 
 /// Adds a node.
 pub(crate) struct AddNode {
+    /// Whose node it is.
+    pub service: ServiceName,
     /// Its URL.
     pub node: NodeUrl,
     /// How many users it can hold.
@@ -87,8 +88,8 @@ pub(crate) enum Added {
     There(String),
 }
 
-/// All nodes, by URL.
-pub(crate) struct ListNodes;
+/// All nodes of a service, by URL.
+pub(crate) struct ListNodes(pub ServiceName);
 
 /// One node; `None` when there is no such node.
 pub(crate) struct FindNode(pub NodeName);
@@ -112,18 +113,23 @@ pub(crate) enum Updated {
     Draining,
 }
 
-pub(super) async fn service_id(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
-    tx.query_opt(&SERVICE_ID, &[SERVICE.into()], |row| row.int(0)).await?.ok_or_else(no_service)
+pub(super) async fn service_id(tx: &mut Tx<'_>, service: &ServiceName) -> Result<i64, StoreError> {
+    find_service(tx, service).await?.ok_or_else(|| no_service(service))
 }
 
-async fn list(tx: &mut Tx<'_>) -> Result<Vec<Node>, StoreError> {
-    let service = service_id(tx).await?;
+async fn find_service(tx: &mut Tx<'_>, service: &ServiceName) -> Result<Option<i64>, StoreError> {
+    tx.query_opt(&SERVICE_ID, &[service.as_str().into()], |row| row.int(0)).await
+}
+
+pub(super) async fn list(tx: &mut Tx<'_>, service: &ServiceName) -> Result<Vec<Node>, StoreError> {
+    // One that has no row yet has no nodes either.
+    let Some(service) = find_service(tx, service).await? else { return Ok(Vec::new()) };
     tx.query(&LIST, &[service.into()], read).await
 }
 
 /// The node that is meant. There are hundreds at most, and only operators name them.
 pub(super) async fn find(tx: &mut Tx<'_>, name: &NodeName) -> Result<Option<Node>, StoreError> {
-    let nodes = list(tx).await?;
+    let nodes = list(tx, &name.service).await?;
     let named: Vec<_> = nodes.iter().map(|node| (node.id, node.url.as_str())).collect();
     let found = name.find(&named);
     Ok(nodes.into_iter().find(|node| Some(node.id) == found))
@@ -134,11 +140,11 @@ impl Operation for AddNode {
     type Output = Added;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let Self { node, capacity, available, rest } = self;
-        if let Some(there) = list(tx).await?.into_iter().find(|there| node.is_written(&there.url)) {
+        let Self { service, node, capacity, available, rest } = self;
+        if let Some(there) = list(tx, service).await?.into_iter().find(|there| node.is_written(&there.url)) {
             return Ok(Added::There(there.url));
         }
-        let service = service_id(tx).await?;
+        let service = service_id(tx, service).await?;
         let given = [
             service.into(),
             node.as_str().into(),
@@ -158,7 +164,7 @@ impl Operation for ListNodes {
     type Output = Vec<Node>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        list(tx).await
+        list(tx, &self.0).await
     }
 }
 

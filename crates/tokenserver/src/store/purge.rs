@@ -1,7 +1,7 @@
 //! Rows that were replaced long enough ago.
 
 use super::nodes;
-use crate::rules::{KeyId, Live, Replaced};
+use crate::rules::{KeyId, Live, Replaced, ServiceName};
 use account::Millis;
 use serde::Serialize;
 use store::{Operation, Row, StoreError, Tx};
@@ -28,8 +28,10 @@ store::statements! {
     static BACKLOG = both("select count(*) from users where service = $1 and replaced_at < $2");
 }
 
-/// The next rows that were replaced before some time.
+/// The next rows of a service that were replaced before some time.
 pub(crate) struct FindReplaced {
+    /// The service.
+    pub service: ServiceName,
     /// The time.
     pub before: Millis,
     /// Only rows above this one.
@@ -48,16 +50,16 @@ pub(crate) struct DropRows {
     pub before: Millis,
 }
 
-/// How many rows were replaced before then.
-pub(crate) struct CountReplaced(pub Millis);
+/// How many rows of a service were replaced before then.
+pub(crate) struct CountReplaced(pub ServiceName, pub Millis);
 
 impl Operation for FindReplaced {
     const NAME: &'static str = "tokenserver.find_replaced";
     type Output = Vec<Replaced>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let service = nodes::service_id(tx).await?;
-        let Self { before, after, until, limit } = *self;
+        let service = nodes::service_id(tx, &self.service).await?;
+        let Self { before, after, until, limit, .. } = *self;
         tx.query(&OLD, &[service.into(), before.into(), after.into(), until.into(), limit.into()], read).await
     }
 }
@@ -82,8 +84,8 @@ impl Operation for CountReplaced {
     type Output = i64;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
-        let service = nodes::service_id(tx).await?;
-        tx.query_one(&BACKLOG, &[service.into(), self.0.into()], |row| row.int(0)).await
+        let service = nodes::service_id(tx, &self.0).await?;
+        tx.query_one(&BACKLOG, &[service.into(), self.1.into()], |row| row.int(0)).await
     }
 }
 

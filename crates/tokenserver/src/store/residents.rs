@@ -183,7 +183,9 @@ impl Operation for Recount {
         // what is committed is in both numbers, and what is not is in neither.
         tx.query(&LOCK, &[node.id.into()], |_| Ok(())).await?;
         let live = occupancy(tx, node.id).await?.live;
-        let Some(before) = nodes::find(tx, &NodeName::Id(node.id)).await? else { return Ok(None) };
+        let Some(before) = nodes::find(tx, &NodeName::id(&self.0.service, node.id)).await? else {
+            return Ok(None);
+        };
         tx.execute(&RECOUNT, &[node.id.into(), live.into()]).await?;
         let off = before.current_load - live;
         Ok(Some((Node { current_load: live, ..before }, off)))

@@ -1,7 +1,7 @@
 use store::Migration;
 
 /// The tables: those of the field, and what Highwater keeps beside them.
-pub static MIGRATIONS: &[Migration] = &[TABLES_OF_THE_FIELD, LEAVING];
+pub static MIGRATIONS: &[Migration] = &[TABLES_OF_THE_FIELD, LEAVING, ROTATIONS];
 
 /// Mozilla's three tables: names, lengths, order of columns, indexes; identities that take explicit values too. No
 /// foreign keys and no uniqueness beyond theirs: their scripts insert what such constraints would refuse.
@@ -91,5 +91,16 @@ const LEAVING: Migration = Migration::both(
         paced_from bigint not null,
         paced_moved bigint not null,
         trouble varchar(200)
+    );",
+);
+
+/// Which secret of a service's list signs, where an operator has said so.
+const ROTATIONS: Migration = Migration::both(
+    "tokenserver 0003 rotations",
+    "create table secret_rotations (
+        service bigint primary key,
+        first varchar(16) not null,
+        signs varchar(16) not null,
+        at bigint not null
     );",
 );

@@ -1,8 +1,7 @@
-use super::SERVICE;
 use super::lookup::{Known, no_service};
 use super::rooms::Rooms;
 use crate::Refusal;
-use crate::rules::{self, Decision, Home, NewUsers, Presented, Step};
+use crate::rules::{self, Decision, Home, NewUsers, Presented, ServiceName, Step};
 use account::{AccountId, Millis};
 use ledger::Tombstones;
 use serde::Serialize;
@@ -83,6 +82,8 @@ pub(crate) struct Asked {
 /// How users are placed.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
+    /// In which service.
+    pub service: ServiceName,
     /// Whether new ones are taken.
     pub new_users: NewUsers,
     /// Which part of a full node's capacity is opened at a time, in millionths.
@@ -185,8 +186,9 @@ impl Settle {
             place.forgotten(row.opt_int(2)?);
             place.take(row, 3)
         };
-        tx.query(&LOAD, &[SERVICE.into(), (&given).into()], take).await?;
-        Ok((service.ok_or_else(no_service)?, known))
+        let name = &self.placement.service;
+        tx.query(&LOAD, &[name.as_str().into(), (&given).into()], take).await?;
+        Ok((service.ok_or_else(|| no_service(name))?, known))
     }
 
     /// Decides a request under the lock and, when it is to be assigned anew, takes a place for it.

@@ -10,7 +10,7 @@ mod years;
 
 use super::lookup::Known;
 use super::*;
-use crate::rules::{NewUsers, NodeName, NodeUrl, Presented};
+use crate::rules::{NewUsers, NodeName, NodeUrl, Presented, ServiceName};
 use crate::{ClientState, Refusal};
 use account::{AccountId, IdpId, Millis, Subject};
 use keys::RootKey;
@@ -39,8 +39,12 @@ fn asked(name: &str, generation: i64, keys_changed_at: i64, client_state: u8) ->
     Asked { account: account(name), email: format!("{name}@{DOMAIN}"), presented }
 }
 
+fn sync() -> ServiceName {
+    ServiceName::default()
+}
+
 fn placement() -> Placement {
-    Placement { new_users: NewUsers::Welcome, release_millionths: 100_000, only_node: None }
+    Placement { service: sync(), new_users: NewUsers::Welcome, release_millionths: 100_000, only_node: None }
 }
 
 fn tombstones() -> Tombstones {
@@ -53,8 +57,13 @@ async fn with_nodes(nodes: &[(&str, i64, i64)]) -> [TestStore; 2] {
     for test in &tests {
         for (node, available, capacity) in nodes {
             let node = NodeUrl::parse(node).expect("a node");
-            let add =
-                AddNode { node, capacity: *capacity, available: *available, rest: NodeChange::default() };
+            let add = AddNode {
+                service: sync(),
+                node,
+                capacity: *capacity,
+                available: *available,
+                rest: NodeChange::default(),
+            };
             let added = test.store.run(add).await.expect("the store answers");
             assert!(matches!(added, Added::New(_)));
         }

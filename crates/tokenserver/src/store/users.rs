@@ -1,6 +1,7 @@
 //! A user's rows, and how many users there are.
 
 use super::nodes;
+use crate::rules::ServiceName;
 use account::Millis;
 use serde::{Deserialize, Serialize};
 use store::{Operation, StoreError, Tx};
@@ -56,16 +57,16 @@ pub(crate) enum UserName {
     Uid(i64),
 }
 
-/// A user's rows, the newest first; with the name in them. `None` when there are none.
-pub(crate) struct FindUser(pub UserName);
+/// A user's rows in a service, the newest first; with the name in them. `None` when there are none.
+pub(crate) struct FindUser(pub ServiceName, pub UserName);
 
 impl Operation for FindUser {
     const NAME: &'static str = "tokenserver.find_user";
     type Output = Option<(String, Vec<UserRow>)>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let service = nodes::service_id(tx).await?;
-        let email = match &self.0 {
+        let service = nodes::service_id(tx, &self.0).await?;
+        let email = match &self.1 {
             UserName::Email(email) => Some(email.clone()),
             UserName::Uid(uid) => {
                 tx.query_opt(&EMAIL_OF, &[(*uid).into(), service.into()], |row| Ok(row.text(0)?.to_owned()))

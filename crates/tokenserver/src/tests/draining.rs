@@ -3,7 +3,7 @@
 use super::admin::{ask, node, problem};
 use super::*;
 use crate::drain::{Drainer, Round};
-use crate::exchange::placement;
+use crate::store::Placement;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,8 +15,13 @@ async fn with_users(house: &House, users: usize) {
     house.add_node("https://b.example", 1000).await;
 }
 
+fn placements() -> Vec<Arc<Placement>> {
+    let served = settings().served().expect("they work");
+    served.into_iter().map(|it| Arc::new(it.placement)).collect()
+}
+
 fn drainer(house: &House) -> Drainer {
-    Drainer::new(house.store.clone(), idp(&house.key, None), Arc::new(placement(&settings())))
+    Drainer::new(house.store.clone(), idp(&house.key, None), placements())
 }
 
 async fn round(drainer: &Drainer, places: &mut BTreeMap<i64, i64>) -> Round {

@@ -67,7 +67,7 @@ async fn a_deleted_account_is_retired_and_gives_its_place_up() {
             uid,
             "the one that counts as the highest"
         );
-        let nodes = house.store.run(crate::store::ListNodes).await.expect("the store answers");
+        let nodes = house.store.run(crate::store::ListNodes(sync())).await.expect("the store answers");
         assert_eq!((nodes[0].current_load, nodes[0].available), (0, 1000));
     }
 }
@@ -128,7 +128,7 @@ async fn a_late_word_of_a_deletion_retires_nobody() {
         assert_eq!(house.get(SYNC, &headers).await.uid(), uid, "granted after it");
         let before = house.exchange("user", 100, KEY_ID).await;
         assert_eq!(before.refusal(), BEHIND, "granted before it");
-        let nodes = house.store.run(crate::store::ListNodes).await.expect("the store answers");
+        let nodes = house.store.run(crate::store::ListNodes(sync())).await.expect("the store answers");
         assert_eq!(nodes[0].current_load, 1, "it lives where it did");
     }
 }

@@ -68,7 +68,7 @@ async fn two_processes_on_one_store_make_one_row_too() {
     let verifier = Verifier::new(idps.clone(), &verify::Settings::default());
     let tombstones = Tombstones::new(&RootKey::generate(), Duration::ZERO);
     let server =
-        Tokenserver::new(settings(), other.clone(), idps.clone(), verifier, tombstones, Lifecycle::new());
+        Tokenserver::new(settings(), other.clone(), idps.clone(), verifier, &tombstones, &Lifecycle::new());
     let two = capability(&other, idps, None, server.ok()).public.split_for_parts().0;
     let two = House { public: two, ..House::without_nodes(other, &settings(), None) };
     // The same tokens, at either door.

@@ -2,7 +2,7 @@
 
 use super::{at, url};
 use crate::cli::DrainOptions;
-use crate::client::Admin;
+use crate::client::OfService;
 use crate::commands::progress;
 use crate::output::{self, Column, Shown};
 use anyhow::{Result, ensure};
@@ -35,7 +35,7 @@ const MEMBERS: &[Column] = &[
     ("trouble", "trouble"),
 ];
 
-pub(super) async fn run(node: &str, options: &DrainOptions, admin: &Admin) -> Result<Shown> {
+pub(super) async fn run(node: &str, options: &DrainOptions, admin: &OfService<'_>) -> Result<Shown> {
     let path = at(node, &["drain"]);
     let drain = if options.stop {
         let stopped = admin.ask(Method::DELETE, &path, None::<&()>).await?;
@@ -64,14 +64,14 @@ pub(super) async fn run(node: &str, options: &DrainOptions, admin: &Admin) -> Re
     wait(&path, drain, admin).await
 }
 
-pub(super) async fn list(admin: &Admin) -> Result<Shown> {
+pub(super) async fn list(admin: &OfService<'_>) -> Result<Shown> {
     let listed = admin.get("/drains").await?;
     let table = output::table(output::rows(&listed), COLUMNS, "No node was ever drained.");
     Ok(Shown::new(listed, table))
 }
 
 /// Until it has ended.
-async fn wait(path: &str, mut drain: Value, admin: &Admin) -> Result<Shown> {
+async fn wait(path: &str, mut drain: Value, admin: &OfService<'_>) -> Result<Shown> {
     let bar = progress::counter(drain["total"].as_u64().unwrap_or_default());
     while drain["state"] == "running" {
         bar.set_position(drain["moved"].as_u64().unwrap_or_default());

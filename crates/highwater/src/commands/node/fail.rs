@@ -2,7 +2,7 @@
 
 use super::{at, url};
 use crate::cli::FailOptions;
-use crate::client::Admin;
+use crate::client::OfService;
 use crate::output::{self, Column, Shown};
 use anyhow::Result;
 use axum::http::Method;
@@ -11,7 +11,7 @@ use serde_json::Value;
 const WHO: &[Column] =
     &[("UID", "uid"), ("USER", "email"), ("MOVED", "moved_at"), ("NEW UID", "new_uid"), ("TO", "new_node")];
 
-pub(super) async fn run(node: &str, options: &FailOptions, admin: &Admin) -> Result<Shown> {
+pub(super) async fn run(node: &str, options: &FailOptions, admin: &OfService<'_>) -> Result<Shown> {
     let path = at(node, &["failure"]);
     if options.undo {
         let node = admin.ask(Method::DELETE, &path, None::<&()>).await?;

@@ -79,10 +79,16 @@ async fn everybody_goes_to_the_one_node_when_there_is_one() {
 async fn a_node_is_added_once_and_every_flag_can_be_set_and_cleared() {
     for test in with_nodes(&[("https://a", 5, 10)]).await {
         let node = NodeUrl::parse("https://A/").expect("a node");
-        let again = AddNode { node: node.clone(), capacity: 99, available: 99, rest: NodeChange::default() };
+        let again = AddNode {
+            service: sync(),
+            node: node.clone(),
+            capacity: 99,
+            available: 99,
+            rest: NodeChange::default(),
+        };
         let there = Added::There("https://a".to_owned());
         assert_eq!(test.store.run(again).await.expect("the store answers"), there);
-        let update = |change| UpdateNode { name: NodeName::new("https://A/"), change };
+        let update = |change| UpdateNode { name: NodeName::new(&sync(), "https://A/"), change };
         for flag in [true, false] {
             let change = NodeChange { downed: Some(flag), backoff: Some(flag), ..NodeChange::default() };
             let changed = test.store.run(update(change)).await.expect("the store answers");
@@ -99,9 +105,9 @@ async fn a_node_is_added_once_and_every_flag_can_be_set_and_cleared() {
             ..NodeChange::default()
         };
         test.store.run(update(change)).await.expect("the store answers");
-        let listed = test.store.scan(ListNodes).await.expect("the store answers");
+        let listed = test.store.scan(ListNodes(sync())).await.expect("the store answers");
         assert_eq!((listed[0].capacity, listed[0].available, listed[0].current_load), (20, 7, 3));
-        let stranger = UpdateNode { name: NodeName::new("x"), change: NodeChange::default() };
+        let stranger = UpdateNode { name: NodeName::new(&sync(), "x"), change: NodeChange::default() };
         assert_eq!(test.store.run(stranger).await.expect("the store answers"), Updated::Unknown);
     }
 }

@@ -57,7 +57,7 @@ async fn a_load_that_others_wrote_is_counted_anew() {
         assigned(&test, 2).await;
         execute(&test, &DRIFT).await;
         let recount = async || {
-            let counted = test.store.run(Recount(NodeName::Id(1))).await.expect("the store answers");
+            let counted = test.store.run(Recount(NodeName::id(&sync(), 1))).await.expect("the store answers");
             counted.map(|(node, off)| (node.current_load, off))
         };
         assert_eq!((recount().await, recount().await), (Some((2, 7)), Some((2, 0))));
@@ -66,16 +66,16 @@ async fn a_load_that_others_wrote_is_counted_anew() {
 }
 
 async fn fail(test: &TestStore) -> Failing {
-    let fail = FailNode { name: NodeName::new("https://a/"), now: test.clock.now() };
+    let fail = FailNode { name: NodeName::new(&sync(), "https://a/"), now: test.clock.now() };
     test.store.run(fail).await.expect("the store answers")
 }
 
 async fn undo(test: &TestStore) -> Failing {
-    test.store.run(UndoFailure(NodeName::new("https://a"))).await.expect("the store answers")
+    test.store.run(UndoFailure(NodeName::new(&sync(), "https://a"))).await.expect("the store answers")
 }
 
 async fn report(test: &TestStore) -> (i64, Vec<(i64, Option<i64>, Option<String>)>) {
-    let find = FindFailure { name: NodeName::Id(1), after: 0, limit: 100 };
+    let find = FindFailure { name: NodeName::id(&sync(), 1), after: 0, limit: 100 };
     let (_, failure) = test.store.scan(find).await.expect("the store answers").expect("a node");
     let failure = failure.expect("it failed");
     let who = failure.who.into_iter().map(|it| (it.uid, it.new_uid, it.new_node)).collect();
@@ -101,7 +101,7 @@ async fn the_users_of_a_failed_node_move_as_they_come() {
         assert_eq!(undo(&test).await, Failing::Moved(1));
         counters_are_true(&test).await;
         let opened = NodeChange { downed: Some(false), ..NodeChange::default() };
-        let update = UpdateNode { name: NodeName::Id(1), change: opened };
+        let update = UpdateNode { name: NodeName::id(&sync(), 1), change: opened };
         let Updated::Done(node) = test.store.run(update).await.expect("the store answers") else { panic!() };
         assert!(!node.downed && !node.failed, "an operator opens it again nevertheless");
     }
@@ -112,13 +112,13 @@ async fn a_failure_is_undone_while_nobody_has_moved() {
     for test in with_nodes(&[("https://a", 10, 10), ("https://b", 10, 10)]).await {
         assert!(matches!(undo(&test).await, Failing::Already(_)));
         let down = NodeChange { downed: Some(true), ..NodeChange::default() };
-        let update = UpdateNode { name: NodeName::Id(1), change: down };
+        let update = UpdateNode { name: NodeName::id(&sync(), 1), change: down };
         test.store.run(update).await.expect("the store answers");
         fail(&test).await;
         assert!(matches!(undo(&test).await, Failing::Done(node) if node.downed && !node.failed), "as before");
         fail(&test).await;
         let down = NodeChange { downed: Some(true), ..NodeChange::default() };
-        let update = UpdateNode { name: NodeName::Id(1), change: down };
+        let update = UpdateNode { name: NodeName::id(&sync(), 1), change: down };
         let Updated::Done(node) = test.store.run(update).await.expect("the store answers") else { panic!() };
         assert!(node.failed, "a node that has failed is down besides");
     }
@@ -153,7 +153,7 @@ async fn a_node_that_others_wrote_with_a_slash_gets_no_second_row() {
     for test in with_nodes(&[]).await {
         execute(&test, &SLASH).await;
         let node = NodeUrl::parse("https://sync.example").expect("a node");
-        let add = AddNode { node, capacity: 1, available: 1, rest: NodeChange::default() };
+        let add = AddNode { service: sync(), node, capacity: 1, available: 1, rest: NodeChange::default() };
         let added = test.store.run(add).await.expect("the store answers");
         assert_eq!(added, Added::There("https://Sync.example/".to_owned()));
         let served = settle_one(&test, asked("u0", 100, 50, 1)).await.expect("served");

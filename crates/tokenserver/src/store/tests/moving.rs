@@ -45,14 +45,14 @@ async fn rows_left_live_beside_the_one_that_counts_are_ended_with_the_move() {
     for test in with_nodes(&[("https://a", 10, 10), ("https://b", 10, 10)]).await {
         settle_one(&test, asked("u", 100, 50, 1)).await.expect("served");
         execute(&test, &STRAY).await;
-        test.store.run(Recount(NodeName::Id(1))).await.expect("the store answers");
+        test.store.run(Recount(NodeName::id(&sync(), 1))).await.expect("the store answers");
         assert_eq!(moved(&test, &["u"], Some(1), to_b()).await.moved.len(), 1);
         let live: Vec<_> = users(&test).await.iter().map(|row| (row[0], row[3])).collect();
         assert_eq!(live, [(1, 0), (2, 0), (3, 1)]);
         counters_are_true(&test).await;
         // Another stray on a node where its user does not live.
         execute(&test, &STRAY).await;
-        test.store.run(Recount(NodeName::Id(1))).await.expect("the store answers");
+        test.store.run(Recount(NodeName::id(&sync(), 1))).await.expect("the store answers");
         assert!(moved(&test, &["u"], Some(1), Target::Anywhere).await.moved.is_empty());
         counters_are_true(&test).await;
         assert_eq!(loads(&test).await[0], [1, 10, 0]);

@@ -16,8 +16,8 @@ async fn users_are_found_by_their_email_even_before_the_first_statistics() {
         r#"[{"n": 0, "idp": "main", "subject": "u", "email": "u@x", "tombstone": "", "uid": 1, "at": 1}]"#,
     );
     let statements = [
-        (&LOOKUP, vec![text(SERVICE), text("main"), text("u"), text("u@x")]),
-        (&LOAD, vec![text(SERVICE), one]),
+        (&LOOKUP, vec![text("sync-1.5"), text("main"), text("u"), text("u@x")]),
+        (&LOAD, vec![text("sync-1.5"), one]),
         (&REPLACE, vec![Value::Int(1), one]),
         (&RAISE, vec![one]),
         (&LIVE, vec![one, Value::Int(50)]),

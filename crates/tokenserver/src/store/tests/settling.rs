@@ -3,7 +3,10 @@ use crate::rules::RETIRED;
 
 async fn known(test: &TestStore, name: &str) -> Known {
     let (account, email) = (account(name), format!("{name}@{DOMAIN}"));
-    test.store.read(&Lookup { account: &account, email: &email }).await.expect("the store answers")
+    test.store
+        .read(&Lookup { service: &sync(), account: &account, email: &email })
+        .await
+        .expect("the store answers")
 }
 
 #[tokio::test]
@@ -29,7 +32,7 @@ async fn a_user_without_rows_is_still_a_row_of_the_answer_and_a_missing_service_
         assert_eq!(known(&test, "user").await, Known::default());
         execute(&test, &NONE).await;
         let (account, email) = (account("user"), String::from("user@x"));
-        let lookup = test.store.read(&Lookup { account: &account, email: &email }).await;
+        let lookup = test.store.read(&Lookup { service: &sync(), account: &account, email: &email }).await;
         assert!(matches!(lookup, Err(StoreError::Statement { .. })));
     }
 }

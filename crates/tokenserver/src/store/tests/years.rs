@@ -4,7 +4,7 @@
 use super::*;
 use crate::drain::{Drainer, Round};
 use crate::purge::{Options, Progress, Purger};
-use crate::{Secret, Settings};
+use crate::{Hasher, Secret, Settings};
 use idp::{IdpConfig, Idps};
 use standins::StandInNode;
 use std::collections::BTreeMap;
@@ -27,7 +27,13 @@ async fn nodes(test: &TestStore, users: u64) -> Vec<StandInNode> {
         let clock = test.clock.clone();
         let there = StandInNode::start(SECRET, Arc::new(move || clock.now())).await.expect("it starts");
         let node = NodeUrl::parse(&there.url()).expect("a node");
-        let add = AddNode { node, capacity, available: capacity / 10, rest: NodeChange::default() };
+        let add = AddNode {
+            service: sync(),
+            node,
+            capacity,
+            available: capacity / 10,
+            rest: NodeChange::default(),
+        };
         test.store.run(add).await.expect("the store answers");
         nodes.push(there);
     }
@@ -59,13 +65,13 @@ fn drainer(test: &TestStore) -> Drainer {
         server_url: Some("https://accounts.example".to_owned()),
         ..IdpConfig::new(IdpId::new("main").expect("valid"), "https://accounts.example", DOMAIN)
     };
-    Drainer::new(test.store.clone(), Idps::new(&[main]).expect("valid"), Arc::new(placement()))
+    Drainer::new(test.store.clone(), Idps::new(&[main]).expect("valid"), vec![Arc::new(placement())])
 }
 
 /// Drains the first node; every second some users come with another key. How many have.
 async fn drained(test: &TestStore, users: u64) -> u64 {
     let rate = i64::try_from(users / NODES / SECONDS).expect("fits").max(1);
-    let begin = BeginDrain { name: NodeName::Id(1), rate, now: test.clock.now() };
+    let begin = BeginDrain { name: NodeName::id(&sync(), 1), rate, now: test.clock.now() };
     let total = test.store.run(begin).await.expect("the store answers").expect("a node").total;
     let (drainer, mut places, mut moved, mut resets) = (drainer(test), BTreeMap::new(), 0, 0);
     for second in 1.. {
@@ -93,7 +99,9 @@ async fn drained(test: &TestStore, users: u64) -> u64 {
 /// Purges all there is; what it came to.
 async fn purged(test: &TestStore) -> Progress {
     let settings = Settings { master_secret: Secret::new(SECRET), ..Settings::default() };
-    let purger = Purger::new(test.store.clone(), &settings).expect("settings that work");
+    let served = settings.served().expect("settings that work").remove(0);
+    let hasher = Hasher::new(&settings.metrics_hash_secret);
+    let purger = Purger::new(test.store.clone(), &served, hasher).expect("a client");
     let mut so_far = None;
     loop {
         let progress = purger.part(&Options::default(), so_far).await.expect("the store answers");
