@@ -175,6 +175,10 @@ impl Login {
         if !self.algorithms.contains(&header.algorithm) {
             return Err(BadSeal::Algorithm);
         }
+        if !self.keys.can_fetch() {
+            // Where the keys are is told with the endpoints. If it cannot be asked, that shows just below.
+            drop(self.directory.endpoints().await);
+        }
         match self.keys.verify_signature(token, header).await {
             Ok(_) => Ok(()),
             Err(SignatureError::BadSignature | SignatureError::UnknownKey) => Err(BadSeal::Signature),

@@ -26,6 +26,8 @@ pub enum Purpose {
     DataKeys,
     /// What such a key seals.
     Data,
+    /// Hashes of codes that logins began with.
+    SessionCodes,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::RpTokens => b"highwater/rp-tokens/1",
             Self::DataKeys => b"highwater/data-keys/1",
             Self::Data => b"highwater/data/1",
+            Self::SessionCodes => b"highwater/session-codes/1",
         }
     }
 }

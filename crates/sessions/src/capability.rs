@@ -10,7 +10,8 @@ use crate::upstream::Upstream;
 use crate::worker::{self, BEAT};
 use crate::{InvalidSettings, Settings, feed, http, touches};
 use account::Millis;
-use keys::{DataKeys, RootKey, data_keys};
+use aws_lc_rs::hmac;
+use keys::{DataKeys, Purpose, RootKey, data_keys};
 use ledger::{Capability, Role, Tombstones, Worker};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) tombstones: Tombstones,
     /// What tokens are sealed with.
     pub(crate) keys: DataKeys,
+    /// What codes are hashed with.
+    pub(crate) codes: hmac::Key,
     pub(crate) upstream: Arc<dyn Upstream>,
     pub(crate) lanes: Lanes,
     pub(crate) touches: Touches,
@@ -122,6 +125,7 @@ impl Sessions {
         Ok(Self(Arc::new(Inner {
             lanes: Lanes::new(&upstream, settings.concurrency),
             keys: DataKeys::new(store.clone(), root, "tokens"),
+            codes: root.hmac_key(Purpose::SessionCodes),
             leases: LeaseHolder::new(store.clone(), &*owner),
             touches: Touches::default(),
             life: life.clone(),

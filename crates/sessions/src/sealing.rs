@@ -7,6 +7,9 @@ use crate::GrantId;
 pub(crate) enum Field {
     AccessToken,
     RefreshToken,
+    IdToken,
+    /// The key that tokens are bound to.
+    DpopKey,
 }
 
 /// The name of what is sealed: its kind, whose, of which generation, and which of its fields.
@@ -14,6 +17,8 @@ pub(crate) fn record(grant: &GrantId, generation: i64, field: Field) -> String {
     let field = match field {
         Field::AccessToken => "access_token",
         Field::RefreshToken => "refresh_token",
+        Field::IdToken => "id_token",
+        Field::DpopKey => "dpop_key",
     };
     format!("grant/{grant}/{generation}/{field}")
 }

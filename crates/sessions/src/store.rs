@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod claim;
+pub(crate) mod codes;
 pub(crate) mod create;
 pub(crate) mod end;
 pub(crate) mod find;
@@ -23,6 +24,7 @@ use store::StoreError;
 pub static STATEMENTS: &[&[&store::Sql]] = &[
     changes::STATEMENTS,
     claim::STATEMENTS,
+    codes::STATEMENTS,
     create::STATEMENTS,
     end::STATEMENTS,
     find::STATEMENTS,

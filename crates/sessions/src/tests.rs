@@ -2,6 +2,7 @@
 //! through the ledger.
 
 mod api;
+mod codes;
 mod crashing;
 mod ending;
 mod handing;
@@ -158,6 +159,7 @@ impl House {
             tokens: Some(Tokens {
                 access_token: Zeroizing::new(access),
                 refresh_token: Some(Zeroizing::new(refresh)),
+                dpop_key: None,
                 expires_in: Some(HOUR),
                 scope: None,
                 claims: None,

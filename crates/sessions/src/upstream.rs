@@ -1,6 +1,7 @@
 //! What is asked of identity providers here: one seam, so that whoever asks knows nothing of how.
 
 mod idps;
+mod reading;
 
 pub use idps::LoginIdps;
 
@@ -21,6 +22,18 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// How one of them is: claim no more than there is room for.
     fn standing(&self, idp: &IdpId, now: Millis) -> Standing;
+
+    /// Exchanges a code for tokens, once (RFC 6749 section 4.1.3).
+    fn exchange<'a>(&'a self, code: Code<'a>) -> BoxFuture<'a, Result<Given, Trouble>>;
+
+    /// What an ID token is worth that came with a login.
+    fn prove<'a>(&'a self, ask: Proof<'a>) -> BoxFuture<'a, Proven>;
+
+    /// A fresh key for the tokens of a login, where they are bound to one (RFC 9449); a private JWK.
+    fn fresh_key(&self, idp: &IdpId) -> Result<Option<Secret>, Trouble>;
+
+    /// Whether tokens that a service hands over can be used with that key, or without one; else why not, in words.
+    fn check_key(&self, idp: &IdpId, key: Option<&str>) -> Result<(), String>;
 
     /// Presents a refresh token, once (RFC 6749 section 6).
     fn refresh<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Fresh, Trouble>>;
@@ -51,10 +64,87 @@ pub struct Ask<'a> {
     pub original: Option<&'a Original>,
     /// The token.
     pub refresh_token: &'a str,
+    /// The key that it is bound to, if it is; a private JWK.
+    pub dpop_key: Option<&'a str>,
     /// Whether somebody waits for it.
     pub is_waited_for: bool,
     /// When the caller's tick or request began.
     pub now: Millis,
+}
+
+/// A code to present, and what goes with it.
+#[derive(Clone, Copy)]
+pub struct Code<'a> {
+    /// Whose it is.
+    pub idp: &'a IdpId,
+    /// The authorization code.
+    pub code: &'a str,
+    /// The `code_verifier` (RFC 7636), if there was a challenge.
+    pub code_verifier: Option<&'a str>,
+    /// The `redirect_uri` of the authorization request, if another than the configured one.
+    pub redirect_uri: Option<&'a str>,
+    /// The `nonce` of the authorization request, if it had one.
+    pub nonce: Option<&'a str>,
+    /// The key that the tokens are to be bound to, if they are; a private JWK.
+    pub dpop_key: Option<&'a str>,
+    /// When the caller's request began.
+    pub now: Millis,
+}
+
+/// What came for a code.
+pub struct Given {
+    /// The tokens.
+    pub tokens: Fresh,
+    /// The ID token as it came.
+    pub id_token: Option<Secret>,
+    /// What it is worth.
+    pub proven: Proven,
+}
+
+/// An ID token that came with a login.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    /// Whose it is.
+    pub idp: &'a IdpId,
+    /// The token.
+    pub id_token: &'a str,
+    /// The access token that came with it.
+    pub access_token: &'a str,
+    /// The `nonce` of the authorization request, if it is known.
+    pub nonce: Option<&'a str>,
+    /// When the caller's request began.
+    pub now: Millis,
+}
+
+/// Who has logged in, as an ID token says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proven {
+    /// It says so.
+    By(Box<Identity>),
+    /// There is none.
+    Absent,
+    /// It cannot be verified now.
+    NotNow {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// It is not good, or somebody else's: why, in words.
+    Not(String),
+}
+
+/// What a good ID token says of a login.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// Who has logged in.
+    pub subject: Subject,
+    /// The identity provider's own name of the login.
+    pub sid: Option<String>,
+    /// When the user proved who they are.
+    pub auth_time: Option<Millis>,
+    /// What ID tokens of refreshes are held against.
+    pub original: Original,
+    /// What it says of the user.
+    pub claims: Object,
 }
 
 /// What is kept of a login's ID token, to hold those of refreshes against (OIDC Core 1.0 section 12.2).

@@ -78,7 +78,6 @@ async fn when_the_keys_cannot_be_had_the_tokens_are_kept_and_the_proof_is_looked
     // Another process, or this one a few seconds later: the keys are not fetched more often than configured.
     let later = known_as(&world.there.url(), |_| ());
     let login = later.login().expect("configured");
-    login.authorization_endpoint().await.expect("discovered");
     let (original, tokens) = (original(), &granted.tokens);
     let id_token = tokens.id_token.as_ref().expect("it came");
     let against = Against::Original(&original);

@@ -1,6 +1,7 @@
 //! How it is said that there is no token, or that a session cannot be.
 
 use crate::NoToken;
+use crate::login::LoginError;
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
@@ -44,6 +45,28 @@ impl From<NoToken> for Refused {
     }
 }
 
+impl From<LoginError> for Refused {
+    fn from(error: LoginError) -> Self {
+        let detail = error.to_string();
+        let problem = |status, title| Problem::new(status, title, detail.clone());
+        let problem = match &error {
+            LoginError::Refused(_) | LoginError::NoSuchGrant => Problem::conflict(detail),
+            LoginError::CodeUsed => problem(StatusCode::CONFLICT, "login needed"),
+            LoginError::CodeRefused(_) => problem(StatusCode::BAD_REQUEST, "code refused"),
+            LoginError::NotProven(_) | LoginError::Contradiction(_) => {
+                problem(StatusCode::BAD_REQUEST, "not proven")
+            }
+            LoginError::NoSubject => Problem::invalid(detail),
+            LoginError::NotNow { .. } => Problem::unavailable(detail),
+        };
+        let retry_after = match error {
+            LoginError::NotNow { retry_after, .. } => Some(retry_after),
+            _ => None,
+        };
+        Self { problem, retry_after }
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = self.problem.into_response();
@@ -69,6 +92,15 @@ mod tests {
         assert_eq!(status(NoToken::Ended(Reason::PasswordChange)), 410);
         assert_eq!(status(NoToken::NoGrant), 409);
         assert_eq!(status(NoToken::LoginNeeded(Reason::LostReply)), 409);
+        let status = |error: LoginError| Refused::from(error).into_response().status().as_u16();
+        assert_eq!(status(LoginError::Refused(Reason::PasswordChange)), 409);
+        assert_eq!(status(LoginError::NoSuchGrant), 409);
+        assert_eq!(status(LoginError::CodeUsed), 409);
+        assert_eq!(status(LoginError::CodeRefused(String::new())), 400);
+        assert_eq!(status(LoginError::NotProven(String::new())), 400);
+        assert_eq!(status(LoginError::Contradiction("sid")), 400);
+        assert_eq!(status(LoginError::NoSubject), 400);
+        assert_eq!(status(LoginError::not_now("", Duration::ZERO)), 503);
         let away =
             Refused::from(NoToken::Unavailable { retry_after: Duration::from_millis(1_200) }).into_response();
         assert_eq!((away.status().as_u16(), away.headers()[RETRY_AFTER].to_str().expect("text")), (503, "2"));

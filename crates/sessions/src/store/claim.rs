@@ -14,7 +14,7 @@ use store::{Operation, Row, StoreError, Tx};
 macro_rules! claimed_columns {
     () => {
         "id, idp, subject, state, generation, rotations, unknowns, failures, presented_at, used_at, refresh_token, claims,
-         fence, original"
+         fence, original, dpop_key"
     };
 }
 pub(super) use claimed_columns;
@@ -48,6 +48,8 @@ pub(crate) struct Claimed {
     pub(crate) presented: Presented,
     /// Sealed.
     pub(crate) refresh_token: Option<String>,
+    /// Sealed; the key that it is bound to, if it is.
+    pub(crate) dpop_key: Option<String>,
     /// As the last ID token had them.
     pub(crate) claims: Option<String>,
     /// Whose claim it is.
@@ -72,6 +74,7 @@ pub(super) fn claimed(row: &Row<'_>) -> Result<Claimed, StoreError> {
         claims: row.opt_text(11)?.map(str::to_owned),
         fence: row.int(12)?,
         original: row.opt_text(13)?.and_then(|text| serde_json::from_str(text).ok()),
+        dpop_key: row.opt_text(14)?.map(str::to_owned),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Creating a session, and with the first of a login its grant.
 
+use super::codes::{self, CodeName};
 use super::rows::Object;
 use super::{changes, json};
 use crate::rules::{EndsOn, is_refused};
@@ -18,12 +19,12 @@ store::statements! {
          left join tombstones t on t.account = $3");
     static GRANT = both(
         "insert into grants (id, idp, subject, sid, born_at, state, reason, generation, rotations, access_token,
-           refresh_token, scope, claims, original, issued_at, expires_at, next_attempt_at, fence, failures, unknowns, used_at,
-           created_at, updated_at)
-         select r.id, r.idp, r.subject, r.sid, r.born_at, r.state, r.reason, 0, 0, r.access_token, r.refresh_token, r.scope,
-           r.claims, r.original, $2, r.expires_at, r.next_attempt_at, 0, 0, 0, $2, $2, $2
+           refresh_token, dpop_key, scope, claims, original, issued_at, expires_at, next_attempt_at, fence, failures, unknowns,
+           used_at, created_at, updated_at)
+         select r.id, r.idp, r.subject, r.sid, r.born_at, r.state, r.reason, 0, 0, r.access_token, r.refresh_token,
+           r.dpop_key, r.scope, r.claims, r.original, $2, r.expires_at, r.next_attempt_at, 0, 0, 0, $2, $2, $2
          from {rows $1: id text, idp text, subject text, sid text, born_at bigint, state smallint, reason text,
-           access_token text, refresh_token text, scope text, claims text, original text, expires_at bigint,
+           access_token text, refresh_token text, dpop_key text, scope text, claims text, original text, expires_at bigint,
            next_attempt_at bigint} as r
          where true on conflict do nothing");
     // The grant of another session, for one more.
@@ -58,6 +59,8 @@ pub(crate) struct Create {
     pub(crate) ends_on: Arc<[EndsOn]>,
     /// When user info is fetched first, if it is.
     pub(crate) userinfo_at: Option<Millis>,
+    /// The code that it comes of, if it comes of one: nothing else may.
+    pub(crate) code: Option<CodeName>,
     pub(crate) now: Millis,
 }
 
@@ -78,6 +81,8 @@ pub(crate) struct Tokens {
     pub(crate) id: GrantId,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
+    /// The key that they are bound to, if they are.
+    pub(crate) dpop_key: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) claims: Option<Object>,
     pub(crate) original: Option<Original>,
@@ -86,7 +91,7 @@ pub(crate) struct Tokens {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Created {
     /// It is there.
     Made,
@@ -94,6 +99,8 @@ pub(crate) enum Created {
     Refused(Reason),
     /// There is no such grant of that account, or it has ended.
     NoSuchGrant,
+    /// Another session has come of the code, or nothing comes of it any more.
+    CodeUsed,
 }
 
 impl Operation for Create {
@@ -114,7 +121,13 @@ impl Operation for Create {
         let (born_at, sid) = shared.unwrap_or_else(|| (self.born_at, self.sid.clone()));
         let (mark, state) = self.standing(tx).await?;
         if let Some(reason) = is_refused(born_at, mark, state, &self.ends_on) {
+            self.lose_code(tx).await?;
             return Ok(Created::Refused(reason));
+        }
+        if let Some(code) = &self.code
+            && !codes::done(tx, code, &self.id).await?
+        {
+            return Ok(Created::CodeUsed);
         }
         if let NewGrant::Own(tokens) = &self.grant {
             self.insert_grant(tx, tokens).await?;
@@ -129,6 +142,13 @@ impl Operation for Create {
 }
 
 impl Create {
+    /// What came of a code for a login that cannot be is nobody's: it is revoked.
+    async fn lose_code(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let (Some(code), NewGrant::Own(tokens)) = (&self.code, &self.grant) else { return Ok(()) };
+        let token = tokens.refresh_token.as_deref().map(|token| (&tokens.id, token));
+        codes::lose(tx, code, token, self.now).await
+    }
+
     async fn standing(&self, tx: &mut Tx<'_>) -> Result<(Mark, State), StoreError> {
         let (idp, subject) = (self.account.idp.as_str(), self.account.subject.as_str());
         tx.query_one(&STANDING, &[idp.into(), subject.into(), (&self.tombstone).into()], |row| {
@@ -167,6 +187,7 @@ impl Create {
             reason: Option<&'a str>,
             access_token: &'a str,
             refresh_token: Option<&'a str>,
+            dpop_key: Option<&'a str>,
             scope: Option<&'a str>,
             claims: Option<String>,
             original: Option<String>,
@@ -188,6 +209,7 @@ impl Create {
             reason,
             access_token: &tokens.access_token,
             refresh_token: tokens.refresh_token.as_deref(),
+            dpop_key: tokens.dpop_key.as_deref(),
             scope: tokens.scope.as_deref(),
             claims: tokens.claims.as_ref().map(text),
             original: tokens.original.as_ref().map(|it| serde_json::to_string(it).unwrap_or_default()),

@@ -47,7 +47,7 @@ store::statements! {
          on conflict (grant_id, generation) do nothing");
     static END = both(
         "update grants set state = 3, reason = $2, ended_at = $3, updated_at = $3, access_token = null,
-           refresh_token = null, next_attempt_at = null, owner = null
+           refresh_token = null, dpop_key = null, next_attempt_at = null, owner = null
          from {rows $1: id text} as r where grants.id = r.id and grants.state < 3 returning grants.id");
     static REVOKE_ORPHANS = both(
         "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,

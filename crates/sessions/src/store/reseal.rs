@@ -11,16 +11,18 @@ const CHUNK: i64 = 200;
 store::statements! {
     // By the number that every sealed text begins with; those that are on their way are left for later.
     static GRANTS = both(
-        "select id, generation, access_token, refresh_token from grants
+        "select id, generation, access_token, refresh_token, dpop_key from grants
          where state < 3 and owner is null and access_token is not null and id > $2
-           and (access_token not like $1 or refresh_token not like $1)
+           and (access_token not like $1 or refresh_token not like $1 or dpop_key not like $1)
          order by id limit $3");
     static ANY = both(
-        "select 1 from grants where (access_token like $1 or refresh_token like $1) limit 1");
+        "select 1 from grants where (access_token like $1 or refresh_token like $1 or dpop_key like $1) limit 1");
+    // They are not sealed anew: they are gone within the hour.
+    static ANY_CODE = both("select 1 from session_codes where state = 1 and access_token like $1 limit 1");
     static ANY_REVOCATION = both("select 1 from session_revocations where state = 0 and token like $1 limit 1");
     static WRITE = both(
-        "update grants set access_token = r.access_token, refresh_token = r.refresh_token
-         from {rows $1: id text, generation bigint, old text, access_token text, refresh_token text} as r
+        "update grants set access_token = r.access_token, refresh_token = r.refresh_token, dpop_key = r.dpop_key
+         from {rows $1: id text, generation bigint, old text, access_token text, refresh_token text, dpop_key text} as r
          where grants.id = r.id and grants.generation = r.generation and grants.owner is null and grants.state < 3
            and grants.access_token = r.old");
     static REVOCATIONS = both(
@@ -42,6 +44,7 @@ pub(crate) struct Old {
     pub(crate) generation: i64,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
+    pub(crate) dpop_key: Option<String>,
 }
 
 /// Finds grants with tokens that another key than this sealed.
@@ -63,6 +66,7 @@ impl Operation for FindOld {
                 generation: row.int(1)?,
                 access_token: row.text(2)?.to_owned(),
                 refresh_token: row.opt_text(3)?.map(str::to_owned),
+                dpop_key: row.opt_text(4)?.map(str::to_owned),
             })
         })
         .await
@@ -78,6 +82,7 @@ pub(crate) struct Anew {
     pub(crate) old: String,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
+    pub(crate) dpop_key: Option<String>,
 }
 
 /// Writes them.
@@ -140,7 +145,11 @@ impl Operation for IsUsed {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         let like = like(self.0);
         let params = [(&like).into()];
-        let by_grant = tx.query_opt(&ANY, &params, |_| Ok(())).await?.is_some();
-        Ok(by_grant || tx.query_opt(&ANY_REVOCATION, &params, |_| Ok(())).await?.is_some())
+        for sql in [&ANY, &ANY_REVOCATION, &ANY_CODE] {
+            if tx.query_opt(sql, &params, |_| Ok(())).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -136,4 +136,27 @@ pub static MIGRATIONS: &[Migration] = &[
             error_at bigint not null
         );",
     ),
+    // Codes that were presented, each once, and what came of it. Rows live for an hour.
+    Migration::both(
+        "sessions 0006 codes",
+        "create table session_codes (
+            hash varchar(64) primary key,   -- keyed; of the code and its identity provider
+            idp varchar(64) not null,
+            request varchar(64) not null,   -- keyed; of all that was presented
+            attempt varchar(36) not null,   -- who presented it
+            state smallint not null,        -- 0 presented, 1 tokens came and wait, 2 a session came of it, 3 lost
+            presented_at bigint not null,
+            session_id varchar(36),
+            grant_id varchar(36),           -- whose the tokens are to be
+            access_token text,              -- sealed, as are the next three
+            refresh_token text,
+            id_token text,
+            dpop_key text,
+            scope text,
+            issued_at bigint,
+            expires_at bigint
+        );
+        create index session_codes_age on session_codes (presented_at);
+        alter table grants add column dpop_key text;    -- sealed",
+    ),
 ];

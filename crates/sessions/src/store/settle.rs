@@ -13,24 +13,26 @@ use store::{Operation, StoreError, Tx};
 store::statements! {
     pub(super) static RENEW = both(
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
-           access_token = r.access_token, refresh_token = r.refresh_token, scope = coalesce(r.scope, grants.scope),
+           access_token = r.access_token, refresh_token = r.refresh_token,
+           dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
            claims = coalesce(r.claims, grants.claims), issued_at = $2, expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, owner = null, presented_at = null, failures = 0,
            unknowns = 0, updated_at = $2
          from {rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           scope text, claims text, expires_at bigint, next_attempt_at bigint} as r
+           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint} as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.state < 3
            and grants.owner is not null
          returning grants.id");
     // The reply that was given up as lost came after all, and nobody has presented anything since.
     static RENEW_LATE = both(
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
-           access_token = r.access_token, refresh_token = r.refresh_token, scope = coalesce(r.scope, grants.scope),
+           access_token = r.access_token, refresh_token = r.refresh_token,
+           dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
            claims = coalesce(r.claims, grants.claims), issued_at = $2, expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, presented_at = null, failures = 0, unknowns = 0,
            updated_at = $2
          from {rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           scope text, claims text, expires_at bigint, next_attempt_at bigint} as r
+           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint} as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.owner is null
            and (grants.state = 1 or (grants.state = 2 and grants.reason = 'lost_reply'))
          returning grants.id");
@@ -77,6 +79,8 @@ pub(crate) struct Attempted {
 pub(crate) struct Renewal {
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
+    /// The key that they are bound to, if they are.
+    pub(crate) dpop_key: Option<String>,
     pub(crate) rotated: bool,
     pub(crate) scope: Option<String>,
     /// Those of the ID token, where they are others than before.
@@ -141,6 +145,7 @@ struct Renewed<'a> {
     rotated: i64,
     access_token: &'a str,
     refresh_token: &'a str,
+    dpop_key: Option<&'a str>,
     scope: Option<&'a str>,
     claims: Option<String>,
     expires_at: Option<Millis>,
@@ -172,6 +177,7 @@ impl Attempted {
             rotated: i64::from(new.rotated),
             access_token: &new.access_token,
             refresh_token: &new.refresh_token,
+            dpop_key: new.dpop_key.as_deref(),
             scope: new.scope.as_deref(),
             claims: new.claims.as_ref().map(create::text),
             expires_at: new.expires_at,

@@ -10,11 +10,11 @@ use keys::{Caller, Listener};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-struct Api(Router);
+pub(super) struct Api(pub(super) Router);
 
 impl Api {
     /// As a caller with these scopes sees it.
-    fn of(house: &House, scopes: &[&str]) -> Self {
+    pub(super) fn of(house: &House, scopes: &[&str]) -> Self {
         let caller = Caller {
             id: 1,
             name: "web".into(),
@@ -29,7 +29,7 @@ impl Api {
         Self(routes.layer(Extension(caller)))
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
         let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let answer = self.0.clone().oneshot(request.body(body).expect("a request")).await.expect("an answer");

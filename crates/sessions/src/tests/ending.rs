@@ -86,6 +86,7 @@ async fn a_login_that_could_not_live_is_refused() {
             tokens: Some(Tokens {
                 access_token: Zeroizing::new(access.clone()),
                 refresh_token: None,
+                dpop_key: None,
                 expires_in: None,
                 scope: None,
                 claims: None,

@@ -2,7 +2,9 @@
 //! need to say what it does at which moment; those with sockets use the stand-in.
 
 use super::main_idp;
-use crate::upstream::{Ask, Class, Fresh, NotHeard, SignedOut, Standing, Trouble, Upstream};
+use crate::upstream::{
+    Ask, Class, Code, Fresh, Given, NotHeard, Proof, Proven, Secret, SignedOut, Standing, Trouble, Upstream,
+};
 use account::{IdpId, Millis, Subject};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -182,6 +184,24 @@ impl Upstream for Pretender {
 
     fn standing(&self, _: &IdpId, _: Millis) -> Standing {
         Standing { breaker: "closed", spared_for: Duration::ZERO, room: 1_000 }
+    }
+
+    /// It knows no codes: the tests that have one ask the stand-in.
+    fn exchange<'a>(&'a self, _: Code<'a>) -> BoxFuture<'a, Result<Given, Trouble>> {
+        let text = "it knows no codes".into();
+        async { Err(Trouble { class: Class::Terminal, retry_after: None, text }) }.boxed()
+    }
+
+    fn prove<'a>(&'a self, _: Proof<'a>) -> BoxFuture<'a, Proven> {
+        async { Proven::Not("it gives no ID tokens".into()) }.boxed()
+    }
+
+    fn fresh_key(&self, _: &IdpId) -> Result<Option<Secret>, Trouble> {
+        Ok(None)
+    }
+
+    fn check_key(&self, _: &IdpId, _: Option<&str>) -> Result<(), String> {
+        Ok(())
     }
 
     fn refresh<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Fresh, Trouble>> {

@@ -5,7 +5,7 @@ use crate::access::Wanted;
 use crate::worker::revoke;
 
 /// Every file of the store, as it lies there.
-fn files_of(house: &House) -> Vec<u8> {
+pub(super) fn files_of(house: &House) -> Vec<u8> {
     let settings = &house.test.as_ref().expect("a store of its own").settings;
     let path = settings.sqlite_path().expect("a file");
     let folder = path.parent().expect("a folder");
@@ -13,7 +13,7 @@ fn files_of(house: &House) -> Vec<u8> {
     files.flat_map(|file| std::fs::read(file.expect("a file").path()).unwrap_or_default()).collect()
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub(super) fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

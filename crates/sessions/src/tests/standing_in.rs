@@ -10,13 +10,13 @@ use idp::{IdpConfig, Idps, LoginConfig, Secret};
 use standins::{Endpoint, Fault, How, LoginClient, LoginTokens, Now, Odd, Rotation, StandInIdp};
 
 /// A node, and the identity provider that it asks.
-struct World {
-    house: House,
-    there: StandInIdp,
+pub(super) struct World {
+    pub(super) house: House,
+    pub(super) there: StandInIdp,
 }
 
 impl World {
-    async fn on_each_engine(known: Known, reuse_grace_seconds: u32) -> Vec<Self> {
+    pub(super) async fn on_each_engine(known: Known, reuse_grace_seconds: u32) -> Vec<Self> {
         let mut worlds = Vec::new();
         for test in engines(TABLES).await {
             worlds.push(Self::over(test, profile(known, reuse_grace_seconds)).await);
@@ -24,7 +24,16 @@ impl World {
         worlds
     }
 
-    async fn over(test: TestStore, settings: Settings) -> Self {
+    pub(super) async fn over(test: TestStore, settings: Settings) -> Self {
+        Self::with(test, settings, |_| ()).await
+    }
+
+    /// Where logins are configured like this.
+    pub(super) async fn with(
+        test: TestStore,
+        settings: Settings,
+        change: impl FnOnce(&mut LoginConfig),
+    ) -> Self {
         let (store, clock) = (test.store.clone(), test.clock.clone());
         let now: Now = {
             let clock = clock.clone();
@@ -37,7 +46,9 @@ impl World {
         let mut login = LoginConfig::new("web");
         login.client_secret = Some(Secret::new("s3cret"));
         login.timeout = Duration::from_millis(500);
+        change(&mut login);
         config.login = Some(login);
+        config.unknown_key_refetch = Duration::ZERO;
         let upstream = Arc::new(LoginIdps::of(Idps::new(&[config]).expect("a good configuration")));
         let (root, idle) = (RootKey::generate(), Pretender::new());
         let mut house = House::asking(upstream, settings, store, clock, root, idle);
@@ -48,7 +59,7 @@ impl World {
         Self { house, there }
     }
 
-    async fn logs_in(&self) -> (SessionId, LoginTokens) {
+    pub(super) async fn logs_in(&self) -> (SessionId, LoginTokens) {
         let given = self.there.logins().log_in("web", "ada").expect("there is such an account");
         let tokens = given.clone();
         let session = self
@@ -58,6 +69,7 @@ impl World {
                 login.tokens = Some(Tokens {
                     access_token: Zeroizing::new(given.access_token),
                     refresh_token: Some(Zeroizing::new(given.refresh_token)),
+                    dpop_key: None,
                     expires_in: Some(Duration::from_secs(given.expires_in)),
                     scope: None,
                     claims: None,
@@ -68,7 +80,7 @@ impl World {
         (session, tokens)
     }
 
-    async fn refreshed(&self, session: &SessionId) -> String {
+    pub(super) async fn refreshed(&self, session: &SessionId) -> String {
         self.house.passes(Duration::from_mins(59)).await;
         self.house.refresh().await;
         self.house.shown(session).await

@@ -1,12 +1,12 @@
 //! The identity providers that are configured, as they are asked.
 
-use super::{Ask, Class, Fresh, NotHeard, SignedOut, Standing, Trouble, Upstream};
+use super::reading::{bad_key, given, granted, not_configured, not_granted, not_revoked, original, proven};
+use super::{Ask, Code, Fresh, Given, NotHeard, Proof, Proven, SignedOut, Standing, Trouble, Upstream};
 use account::{IdpId, Millis, Subject};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use idp::{
-    FailureClass, Granted, HeldBack, IdToken, Idps, Login, LogoutTokenError, NotGranted, NotRevoked,
-    Priority, Refresh, Revocation, Secret,
+    Against, CodeExchange, DpopKey, Idps, Login, LogoutTokenError, Priority, Refresh, Revocation, Secret,
 };
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -25,6 +25,11 @@ impl LoginIdps {
     }
 }
 
+/// The key of a grant, as it is kept.
+fn key(kept: Option<&str>) -> Result<Option<DpopKey>, Trouble> {
+    kept.map(|jwk| DpopKey::from_secret(&Secret::new(jwk))).transpose().map_err(|error| bad_key(&error))
+}
+
 impl Upstream for LoginIdps {
     fn idps(&self) -> Vec<IdpId> {
         self.0.iter().filter(|idp| idp.login().is_some()).map(|idp| idp.id().clone()).collect()
@@ -38,14 +43,59 @@ impl Upstream for LoginIdps {
         Standing { breaker: state.breaker, spared_for: state.spared_for, room: state.room }
     }
 
+    fn exchange<'a>(&'a self, code: Code<'a>) -> BoxFuture<'a, Result<Given, Trouble>> {
+        async move {
+            let login = self.login(code.idp).ok_or_else(not_configured)?;
+            let (verifier, key) = (code.code_verifier.map(Secret::new), key(code.dpop_key)?);
+            let exchange = CodeExchange {
+                code: &Secret::new(code.code),
+                code_verifier: verifier.as_ref(),
+                redirect_uri: code.redirect_uri,
+                nonce: code.nonce,
+                dpop: key.as_ref(),
+            };
+            login.exchange_code(&exchange, code.now).await.map(given).map_err(not_granted)
+        }
+        .boxed()
+    }
+
+    fn prove<'a>(&'a self, ask: Proof<'a>) -> BoxFuture<'a, Proven> {
+        async move {
+            let Some(login) = self.login(ask.idp) else { return Proven::Not("nobody logs in there".into()) };
+            let (id_token, access_token) = (Secret::new(ask.id_token), Secret::new(ask.access_token));
+            let against = Against::Login { nonce: ask.nonce };
+            proven(login.verify_id_token(&id_token, &access_token, against, ask.now).await)
+        }
+        .boxed()
+    }
+
+    fn fresh_key(&self, idp: &IdpId) -> Result<Option<Zeroizing<String>>, Trouble> {
+        if !self.login(idp).is_some_and(Login::binds_tokens) {
+            return Ok(None);
+        }
+        let secret = DpopKey::generate().and_then(|key| key.to_secret()).map_err(|error| bad_key(&error))?;
+        Ok(Some(Zeroizing::new(secret.reveal().to_owned())))
+    }
+
+    fn check_key(&self, idp: &IdpId, jwk: Option<&str>) -> Result<(), String> {
+        let binds = self.login(idp).is_some_and(Login::binds_tokens);
+        match jwk {
+            None if binds => Err(format!(
+                "tokens of {idp} are bound to a key: hand it over as dpop_key, or hand over the code instead"
+            )),
+            Some(_) => key(jwk).map(drop).map_err(|trouble| trouble.text),
+            None => Ok(()),
+        }
+    }
+
     fn refresh<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Fresh, Trouble>> {
         async move {
             let login = self.login(&ask.account.idp).ok_or_else(not_configured)?;
-            let original = original(&ask);
+            let (original, key) = (original(&ask), key(ask.dpop_key)?);
             let refresh = Refresh {
                 refresh_token: &Secret::new(ask.refresh_token),
                 original: &original,
-                dpop: None,
+                dpop: key.as_ref(),
                 priority: if ask.is_waited_for { Priority::Waited } else { Priority::Background },
             };
             login.refresh(&refresh, ask.now).await.map_err(not_granted).and_then(granted)
@@ -92,77 +142,4 @@ impl Upstream for LoginIdps {
         }
         .boxed()
     }
-}
-
-/// What an ID token is held against; at least the user, who is known in any case.
-fn original(ask: &Ask<'_>) -> idp::Original {
-    let told = ask.original;
-    idp::Original {
-        issuer: told.map(|it| it.issuer.as_str().into()),
-        subject: ask.account.subject.as_str().into(),
-        audience: told
-            .map(|it| it.audience.iter().map(|it| it.as_str().into()).collect())
-            .unwrap_or_default(),
-        auth_time: told.and_then(|it| it.auth_time),
-    }
-}
-
-/// The tokens are good whatever their ID token is worth, unless it is somebody else's.
-fn granted(granted: Granted) -> Result<Fresh, Trouble> {
-    let claims = match granted.id_token {
-        IdToken::Verified(claims) => Some(claims.all),
-        IdToken::Absent | IdToken::NotNow { .. } | IdToken::Unusable(_) => None,
-        IdToken::Mismatch(what) => {
-            let text = format!("the ID token of a refresh is another's: {what:?}");
-            return Err(Trouble { class: Class::Mismatch, retry_after: None, text });
-        }
-    };
-    let tokens = granted.tokens;
-    let text = |secret: &Secret| Zeroizing::new(secret.reveal().to_owned());
-    Ok(Fresh {
-        access_token: text(&tokens.access_token),
-        expires_in: tokens.expires_in,
-        refresh_token: tokens.refresh_token.as_ref().map(text),
-        scope: tokens.scope.map(String::from),
-        claims,
-    })
-}
-
-fn not_granted(error: NotGranted) -> Trouble {
-    match error {
-        NotGranted::HeldBack(held) => held_back(held),
-        NotGranted::Failed(failure) => Trouble {
-            class: match failure.class {
-                FailureClass::Terminal => Class::Terminal,
-                FailureClass::Misconfigured => Class::Misconfigured,
-                FailureClass::Throttled => Class::Throttled,
-                FailureClass::KnownFailed => Class::KnownFailed,
-                FailureClass::Ambiguous => Class::Ambiguous,
-            },
-            retry_after: failure.retry_after,
-            text: failure.text.into(),
-        },
-    }
-}
-
-fn not_revoked(error: NotRevoked) -> Trouble {
-    match error {
-        NotRevoked::HeldBack(held) => held_back(held),
-        NotRevoked::Later { retry_after, text } => {
-            Trouble { class: Class::KnownFailed, retry_after, text: text.into() }
-        }
-        refused @ NotRevoked::Refused { .. } => {
-            Trouble { class: Class::Misconfigured, retry_after: None, text: refused.to_string() }
-        }
-    }
-}
-
-fn held_back(held: HeldBack) -> Trouble {
-    Trouble { class: Class::NotAsked, retry_after: Some(held.retry_after()), text: held.to_string() }
-}
-
-/// One that is not configured any more is an operator's slip: nobody's session ends by it.
-fn not_configured() -> Trouble {
-    let text = "no login by this identity provider is configured".to_owned();
-    Trouble { class: Class::Misconfigured, retry_after: None, text }
 }

@@ -30,8 +30,8 @@ pub(crate) async fn attempt(inner: &Inner, claimed: Claimed, is_waited_for: bool
     if let Some(next) = instead {
         return unsent(claimed, next, None);
     }
-    let token = match refresh_token(inner, &claimed).await {
-        Ok(token) => token,
+    let kept = match opened(inner, &claimed).await {
+        Ok(kept) => kept,
         // It says nothing about the grant: the key may come back.
         Err(why) => return not_taken(inner, claimed, &policy, "it was not sent", &why.to_string()),
     };
@@ -47,17 +47,30 @@ pub(crate) async fn attempt(inner: &Inner, claimed: Claimed, is_waited_for: bool
     }
     let began = Instant::now();
     let (account, original) = (&claimed.account, claimed.original.as_ref());
-    let ask = Ask { account, original, refresh_token: &token, is_waited_for, now };
+    let dpop_key = kept.dpop_key.as_ref().map(|it| it.as_str());
+    let ask = Ask { account, original, refresh_token: &kept.refresh_token, dpop_key, is_waited_for, now };
     let answer = inner.upstream.refresh(ask).await;
     let took = began.elapsed();
-    judge(inner, claimed, &policy, answer, &token, now, took).await
+    judge(inner, claimed, &policy, answer, &kept, now, took).await
 }
 
-async fn refresh_token(inner: &Inner, claimed: &Claimed) -> Result<Secret, CannotOpen> {
-    let sealed = claimed.refresh_token.as_deref().unwrap_or_default();
-    let record = record(&claimed.id, claimed.generation, Field::RefreshToken);
-    let opened = inner.keys.open(&record, sealed).await?;
-    Ok(Zeroizing::new(String::from_utf8_lossy(&opened).into_owned()))
+/// What is presented.
+struct Kept {
+    refresh_token: Secret,
+    dpop_key: Option<Secret>,
+}
+
+async fn opened(inner: &Inner, claimed: &Claimed) -> Result<Kept, CannotOpen> {
+    let open = async |field, sealed: &str| {
+        let opened = inner.keys.open(&record(&claimed.id, claimed.generation, field), sealed).await?;
+        Ok::<_, CannotOpen>(Zeroizing::new(String::from_utf8_lossy(&opened).into_owned()))
+    };
+    let token = claimed.refresh_token.as_deref().unwrap_or_default();
+    let dpop_key = match &claimed.dpop_key {
+        Some(sealed) => Some(open(Field::DpopKey, sealed).await?),
+        None => None,
+    };
+    Ok(Kept { refresh_token: open(Field::RefreshToken, token).await?, dpop_key })
 }
 
 async fn judge(
@@ -65,7 +78,7 @@ async fn judge(
     claimed: Claimed,
     policy: &crate::rules::Policy,
     answer: Result<Fresh, Trouble>,
-    old: &str,
+    old: &Kept,
     attempted_at: Millis,
     took: Duration,
 ) -> Attempted {
@@ -117,10 +130,10 @@ fn outcome(answer: &Result<Fresh, Trouble>, attempted_at: Millis) -> Outcome {
 
 /// Seals new tokens for the next generation. Without a key nothing can be kept, and what is not kept is lost: so it waits
 /// until there is one.
-async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &str, attempted_at: Millis) -> Renewal {
+async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &Kept, attempted_at: Millis) -> Renewal {
     let generation = claimed.generation + 1;
-    let refresh_token = fresh.refresh_token.as_ref().map_or(old, |token| token.as_str());
-    let rotated = refresh_token != old;
+    let refresh_token = fresh.refresh_token.as_ref().unwrap_or(&old.refresh_token);
+    let rotated = *refresh_token != old.refresh_token;
     let seal = async |field, token: &str| {
         inner.seal_surely(&record(&claimed.id, generation, field), token.as_bytes()).await
     };
@@ -128,6 +141,10 @@ async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &str, attem
     Renewal {
         access_token: seal(Field::AccessToken, &fresh.access_token).await,
         refresh_token: seal(Field::RefreshToken, refresh_token).await,
+        dpop_key: match &old.dpop_key {
+            Some(key) => Some(seal(Field::DpopKey, key).await),
+            None => None,
+        },
         rotated,
         scope: fresh.scope,
         claims: fresh.claims.filter(is_new),

@@ -43,24 +43,30 @@ async fn chunk(inner: &Inner, active: i64) -> Result<bool, StoreError> {
     }
 }
 
+/// The same under the active key; `None` when something of it does not open.
 async fn sealed_anew(inner: &Inner, old: &Old) -> Result<Option<Anew>, StoreError> {
-    let Old { id, generation, access_token, refresh_token } = old;
-    let Some(access) = again(inner, id, *generation, Field::AccessToken, access_token).await? else {
-        return Ok(None);
-    };
-    let refresh = match refresh_token {
-        None => None,
-        Some(token) => match again(inner, id, *generation, Field::RefreshToken, token).await? {
-            None => return Ok(None),
-            sealed => sealed,
-        },
-    };
-    Ok(Some(Anew {
+    let Old { id, generation, access_token, refresh_token, dpop_key } = old;
+    let fields = [
+        (Field::AccessToken, Some(access_token)),
+        (Field::RefreshToken, refresh_token.as_ref()),
+        (Field::DpopKey, dpop_key.as_ref()),
+    ];
+    let mut anew = [None, None, None];
+    for (slot, (field, sealed)) in anew.iter_mut().zip(fields) {
+        let Some(sealed) = sealed else { continue };
+        *slot = again(inner, id, *generation, field, sealed).await?;
+        if slot.is_none() {
+            return Ok(None);
+        }
+    }
+    let [access_token, refresh_token, dpop_key] = anew;
+    Ok(access_token.map(|access_token| Anew {
         id: id.clone(),
         generation: *generation,
-        old: access_token.clone(),
-        access_token: access,
-        refresh_token: refresh,
+        old: old.access_token.clone(),
+        access_token,
+        refresh_token,
+        dpop_key,
     }))
 }
 

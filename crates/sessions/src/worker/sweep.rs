@@ -7,6 +7,7 @@ use crate::meters;
 use crate::rules::Reason;
 use crate::settings::hours;
 use crate::store::changes;
+use crate::store::codes::DropCodes;
 use crate::store::end::{End, EndBy, FindExpired};
 use crate::store::reap::Reap;
 use crate::store::retention::{
@@ -22,6 +23,9 @@ use work::Tick;
 pub(crate) const LEASE: &str = "sessions.sweep";
 /// How long it is held.
 pub(crate) const LEASE_LIFE: Duration = Duration::from_secs(30);
+
+/// Codes are forgotten after so long: no identity provider takes one for half as long (RFC 6749 section 4.1.2).
+const CODES_LIFE: Duration = Duration::from_hours(1);
 
 /// One turn: a chunk of everything, if it is this process's turn.
 pub(crate) async fn sweep(inner: Arc<Inner>) -> Tick {
@@ -78,7 +82,9 @@ async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
         let chunk = DropChunk { sql, before: now.minus(age), lease: lease.clone(), now };
         more |= inner.store.run(chunk).await? >= CHUNK.unsigned_abs();
     }
-    Ok(more)
+    let now = inner.now();
+    let codes = DropCodes { before: now.minus(CODES_LIFE), lease: lease.clone(), now };
+    Ok(more | (inner.store.run(codes).await? >= CHUNK.unsigned_abs()))
 }
 
 /// Takes claims away from those who are gone.

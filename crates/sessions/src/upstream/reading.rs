@@ -1,0 +1,135 @@
+//! What the client of an identity provider says, in the words of this house.
+
+use super::{Ask, Class, Fresh, Given, Identity, Original, Proven, Trouble};
+use crate::Object;
+use account::Subject;
+use idp::{
+    BadDpopKey, FailureClass, Granted, HeldBack, IdToken, IdTokenClaims, NotGranted, NotRevoked, Secret,
+    Tokens,
+};
+use zeroize::Zeroizing;
+
+/// What an ID token is held against; at least the user, who is known in any case.
+pub(super) fn original(ask: &Ask<'_>) -> idp::Original {
+    let told = ask.original;
+    idp::Original {
+        issuer: told.map(|it| it.issuer.as_str().into()),
+        subject: ask.account.subject.as_str().into(),
+        audience: told
+            .map(|it| it.audience.iter().map(|it| it.as_str().into()).collect())
+            .unwrap_or_default(),
+        auth_time: told.and_then(|it| it.auth_time),
+    }
+}
+
+/// The tokens are good whatever their ID token is worth, unless it is somebody else's.
+pub(super) fn granted(granted: Granted) -> Result<Fresh, Trouble> {
+    let claims = match granted.id_token {
+        IdToken::Verified(claims) => Some(of_the_user(claims.all)),
+        IdToken::Absent | IdToken::NotNow { .. } | IdToken::Unusable(_) => None,
+        IdToken::Mismatch(what) => {
+            let text = format!("the ID token of a refresh is another's: {what:?}");
+            return Err(Trouble { class: Class::Mismatch, retry_after: None, text });
+        }
+    };
+    Ok(Fresh { claims, ..fresh(&granted.tokens) })
+}
+
+fn fresh(tokens: &Tokens) -> Fresh {
+    Fresh {
+        access_token: text(&tokens.access_token),
+        expires_in: tokens.expires_in,
+        refresh_token: tokens.refresh_token.as_ref().map(text),
+        scope: tokens.scope.as_deref().map(str::to_owned),
+        claims: None,
+    }
+}
+
+fn text(secret: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(secret.reveal().to_owned())
+}
+
+/// What came for a code.
+pub(super) fn given(granted: Granted) -> Given {
+    Given {
+        tokens: fresh(&granted.tokens),
+        id_token: granted.tokens.id_token.as_ref().map(text),
+        proven: proven(granted.id_token),
+    }
+}
+
+/// Who has logged in.
+pub(super) fn proven(id_token: IdToken) -> Proven {
+    match id_token {
+        IdToken::Verified(claims) => match Subject::new(&claims.subject) {
+            Ok(subject) => Proven::By(Box::new(identity(subject, *claims))),
+            Err(error) => Proven::Not(format!("the ID token's sub cannot be kept: {error}")),
+        },
+        IdToken::Absent => Proven::Absent,
+        IdToken::NotNow { retry_after } => Proven::NotNow { retry_after },
+        IdToken::Unusable(why) => Proven::Not(format!("the ID token cannot be used: {why}")),
+        IdToken::Mismatch(what) => Proven::Not(format!("the ID token is another's: {what}")),
+    }
+}
+
+fn identity(subject: Subject, claims: IdTokenClaims) -> Identity {
+    let original = Original {
+        issuer: claims.issuer.into(),
+        audience: claims.audience.into_iter().map(String::from).collect(),
+        auth_time: claims.auth_time,
+    };
+    let (sid, auth_time) = (claims.sid.map(String::from), claims.auth_time);
+    Identity { subject, sid, auth_time, original, claims: of_the_user(claims.all) }
+}
+
+/// What an ID token says of the user; what it says of itself is another each time, and changes nothing for anybody.
+fn of_the_user(mut claims: Object) -> Object {
+    for name in ["exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash"] {
+        claims.remove(name);
+    }
+    claims
+}
+
+pub(super) fn not_granted(error: NotGranted) -> Trouble {
+    match error {
+        NotGranted::HeldBack(held) => held_back(held),
+        NotGranted::Failed(failure) => Trouble {
+            class: match failure.class {
+                FailureClass::Terminal => Class::Terminal,
+                FailureClass::Misconfigured => Class::Misconfigured,
+                FailureClass::Throttled => Class::Throttled,
+                FailureClass::KnownFailed => Class::KnownFailed,
+                FailureClass::Ambiguous => Class::Ambiguous,
+            },
+            retry_after: failure.retry_after,
+            text: failure.text.into(),
+        },
+    }
+}
+
+pub(super) fn not_revoked(error: NotRevoked) -> Trouble {
+    match error {
+        NotRevoked::HeldBack(held) => held_back(held),
+        NotRevoked::Later { retry_after, text } => {
+            Trouble { class: Class::KnownFailed, retry_after, text: text.into() }
+        }
+        refused @ NotRevoked::Refused { .. } => {
+            Trouble { class: Class::Misconfigured, retry_after: None, text: refused.to_string() }
+        }
+    }
+}
+
+fn held_back(held: HeldBack) -> Trouble {
+    Trouble { class: Class::NotAsked, retry_after: Some(held.retry_after()), text: held.to_string() }
+}
+
+/// One that is not configured any more is an operator's slip: nobody's session ends by it.
+pub(super) fn not_configured() -> Trouble {
+    let text = "no login by this identity provider is configured".to_owned();
+    Trouble { class: Class::Misconfigured, retry_after: None, text }
+}
+
+/// A key that does not open says nothing of what is bound to it.
+pub(super) fn bad_key(error: &BadDpopKey) -> Trouble {
+    Trouble { class: Class::KnownFailed, retry_after: None, text: error.to_string() }
+}
