@@ -7,7 +7,7 @@ use crate::store::accounts::{forget, update};
 use account::{Change, State};
 use ledger::{CarryOut, News, Outcome};
 use store::{StoreError, Tx};
-use verify::{NewVersion, Verifier};
+use verify::{Record, Verifier};
 
 /// Keeps the accounts that came here themselves, and what is remembered of tokens, in step with their events.
 pub(crate) struct KeepAccounts {
@@ -34,20 +34,20 @@ impl CarryOut for KeepAccounts {
                 _ => {}
             }
         }
-        self.forget_tokens(tx, news);
+        self.raise_marks(tx, news);
         Ok(Outcome::Done)
     }
 }
 
 impl KeepAccounts {
-    /// Once it is committed.
-    fn forget_tokens(&self, tx: &mut Tx<'_>, news: &[News]) {
+    /// Once it is committed: what is remembered of these accounts' tokens is judged by it.
+    fn raise_marks(&self, tx: &mut Tx<'_>, news: &[News]) {
         let verifier = self.verifier.clone();
-        let changed = |it: &News| (it.account.clone(), NewVersion { version: it.version, at: it.at });
-        let changed: Vec<_> = news.iter().map(changed).collect();
+        let record = |it: &News| Record { version: it.version, mark: it.mark, state: it.state };
+        let changed: Vec<_> = news.iter().map(|it| (it.account.clone(), record(it), it.at)).collect();
         tx.after_commit(move || {
-            for (account, change) in &changed {
-                verifier.account_changed_here(account, *change);
+            for (account, record, at) in &changed {
+                verifier.account_changed_here(account, *record, *at);
             }
         });
     }

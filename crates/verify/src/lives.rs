@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// How many accounts with events lately are known one by one, twice over; of those before, only up to where they went.
 const RECENT: usize = 1 << 15;
@@ -57,6 +57,8 @@ pub struct NewVersion {
 #[derive(Debug)]
 pub(crate) struct Life {
     record: Record,
+    /// What is on record since an event that the feed has not told yet. Rarely there: so it takes little place.
+    raised: OnceLock<Box<Record>>,
     over: AtomicBool,
     tag: Tag,
     lives: Weak<Lives>,
@@ -122,14 +124,15 @@ impl Lives {
         }
         known = table.lives.get(&tag).and_then(Weak::upgrade);
         match &known {
-            Some(life) if life.record.version == record.version => return Ok(Arc::clone(life)),
+            Some(life) if life.record().version == record.version => return Ok(Arc::clone(life)),
             // Somebody read the record after this one did, and after an event.
-            Some(life) if life.record.version > record.version => return Err(Changed),
+            Some(life) if life.record().version > record.version => return Err(Changed),
             // The store knows of an event that the feed has not told yet.
             Some(life) => life.over.store(true, Ordering::Release),
             None => {}
         }
-        let life = Arc::new(Life { record, over: AtomicBool::new(false), tag, lives: Arc::downgrade(self) });
+        let (raised, over) = (OnceLock::new(), AtomicBool::new(false));
+        let life = Arc::new(Life { record, raised, over, tag, lives: Arc::downgrade(self) });
         table.lives.insert(tag, Arc::downgrade(&life));
         Ok(life)
     }
@@ -149,17 +152,21 @@ impl Lives {
         drop(ended);
     }
 
-    /// An event has committed whose position is not known yet: the life of an earlier version is over. What had begun to be
-    /// learned before it still joins a life; the feed tells it from what began later.
-    pub(crate) fn end_before(&self, account: &AccountId, change: NewVersion) {
+    /// An event has committed whose position is not known yet, and this is on record since: whatever hangs on a life of
+    /// an earlier version is judged by it from now on. What had begun to be learned before the event still joins a life;
+    /// the feed tells it from what began later.
+    pub(crate) fn raise(&self, account: &AccountId, record: Record, changed_at: Millis) {
         let tag = self.tag(account);
         let earlier = {
             let mut table = self.table.lock();
             let life = table.lives.get(&tag).and_then(Weak::upgrade);
-            let earlier = life.as_deref().filter(|life| life.record.version < change.version);
-            if earlier.is_some() {
-                table.lives.remove(&tag);
-                table.end(tag, earlier, Some(change));
+            if let Some(life) = life.as_deref().filter(|life| life.record().version < record.version) {
+                table.awaits(tag, changed_at);
+                if life.raised.set(Box::new(record)).is_err() {
+                    // The second one before the feed has told the first.
+                    table.lives.remove(&tag);
+                    life.over.store(true, Ordering::Release);
+                }
             }
             life
         };
@@ -215,7 +222,7 @@ impl Table {
     fn end(&mut self, tag: Tag, life: Option<&Life>, change: Option<NewVersion>) {
         let Some(life) = life else { return };
         life.over.store(true, Ordering::Release);
-        if let Some(change) = change.filter(|change| life.record.version < change.version) {
+        if let Some(change) = change.filter(|change| life.record().version < change.version) {
             self.awaits(tag, change.at);
         }
     }
@@ -251,7 +258,7 @@ impl Life {
 
     /// What the house had on record of the account.
     pub(crate) fn record(&self) -> Record {
-        self.record
+        self.raised.get().map_or(self.record, |raised| **raised)
     }
 
     /// A request was refused for what ended it; as [`Lives::refused`].
@@ -392,20 +399,31 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_known_before_the_feed_tells_it_ends_what_came_before_it() {
-        let (lives, a) = (Lives::new(), account("a"));
+    fn an_event_that_is_known_before_the_feed_tells_it_is_on_record_at_once() {
+        let (lives, a, at) = (Lives::new(), account("a"), Millis::new);
         let begun = lives.stamp();
-        let first = lives.join(&a, begun, version(1)).expect("unchanged");
-        lives.end_before(&a, change(1, 60));
-        assert!(first.goes_on(), "it knows of that one");
-        lives.end_before(&a, change(2, 70));
-        assert!(!first.goes_on());
-        assert_eq!(lives.refused(&a), Some(Millis::new(70)));
-        let second = lives.join(&a, begun, version(2)).expect("the feed has told nothing");
+        let life = lives.join(&a, begun, version(1)).expect("unchanged");
+        lives.raise(&a, version(1), at(60));
+        assert_eq!(lives.refused(&a), None, "it knows of that one");
+        lives.raise(&a, version(2), at(70));
+        assert_eq!((life.goes_on(), life.record().mark), (true, version(2).mark));
+        assert_eq!(lives.refused(&a), Some(at(70)));
+        assert_eq!(lives.join(&a, begun, version(1)).err(), Some(Changed));
+        assert!(Arc::ptr_eq(&life, &lives.join(&a, begun, version(2)).expect("the feed has told nothing")));
         lives.end(&a, 1, Some(change(2, 70)));
-        assert!(!second.goes_on(), "what had begun before it may be of before it");
+        assert!(!life.goes_on(), "what had begun before it may be of before it");
         assert_eq!(lives.refused(&a), None, "it was refused for that change already");
         assert_eq!(lives.join(&a, begun, version(2)).err(), Some(Changed));
+    }
+
+    #[test]
+    fn a_second_event_that_the_feed_has_not_told_ends_the_life() {
+        let (lives, a, at) = (Lives::new(), account("a"), Millis::new);
+        let life = lives.join(&a, lives.stamp(), version(1)).expect("unchanged");
+        lives.raise(&a, version(2), at(70));
+        lives.raise(&a, version(3), at(80));
+        assert!(!life.goes_on());
+        assert_eq!((lives.refused(&a), number(&lives)), (Some(at(80)), 0));
     }
 
     #[test]

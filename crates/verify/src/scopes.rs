@@ -13,6 +13,11 @@ impl Scopes {
         Self(Arc::from(text))
     }
 
+    /// All of them, as they came.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The scopes one by one.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split_ascii_whitespace()

@@ -8,7 +8,7 @@ use crate::meters::Meters;
 use crate::shared::{Failures, Via, Wanted};
 use crate::sight::{Lookout, Sight};
 use crate::span::{Age, Judging};
-use crate::{CheckError, Facts, Freshness, Records, Refusal, Settings, Shared};
+use crate::{CheckError, Facts, Freshness, Record, Records, Refusal, Settings, Shared};
 use account::{AccountId, Millis};
 use idp::Idps;
 use std::convert::Infallible;
@@ -192,9 +192,9 @@ impl Verifier {
     }
 
     /// This process has committed a change of an account, and the feed will tell it, with its position, a moment later.
-    /// What is remembered from before the change is forgotten now.
-    pub fn account_changed_here(&self, account: &AccountId, change: NewVersion) {
-        self.inner.learner.lives.end_before(account, change);
+    /// What is remembered from before the change is judged by the new `record` from now on.
+    pub fn account_changed_here(&self, account: &AccountId, record: Record, changed_at: Millis) {
+        self.inner.learner.lives.raise(account, record, changed_at);
     }
 
     /// A request was refused for what is on record of its account.

@@ -62,7 +62,7 @@ fn headers(http: &mut HttpRequest) -> Option<HeaderMap> {
 impl CheckResponse {
     /// The request may pass: the backend hears these headers, each instead of whatever the client sent by that name. What
     /// a server behind could take for one of them is removed, even where Envoy does not show it to us.
-    pub(crate) fn pass(identity: &Identity, others: HeaderMap) -> Self {
+    pub(crate) fn pass(identity: Identity<'_>, others: HeaderMap) -> Self {
         let mut headers = others;
         identity.set_all(&mut headers);
         let removed = aliases().map(str::to_owned).collect();

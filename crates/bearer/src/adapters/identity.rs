@@ -13,23 +13,23 @@ const NAMES: [&str; 6] = [
 ];
 
 /// Whom a request is from, as the backend behind the proxy hears it. What is not known is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity<'a> {
     /// `X-Highwater-Subject`: the account's subject.
-    pub subject: String,
+    pub subject: &'a str,
     /// `X-Highwater-Idp`: the configured id of its identity provider.
-    pub idp: String,
+    pub idp: &'a str,
     /// `X-Highwater-Client-Id`: the OAuth client that the token was given to.
-    pub client_id: String,
-    /// `X-Highwater-Scope`: the scopes granted, divided by single spaces.
-    pub scope: Vec<String>,
+    pub client_id: &'a str,
+    /// `X-Highwater-Scope`: the scopes granted, divided by white space; in the header by single spaces.
+    pub scope: &'a str,
     /// `X-Highwater-Acr`: how surely the user proved who they are.
-    pub acr: String,
+    pub acr: &'a str,
     /// `X-Highwater-Auth-Time`: when they did, in seconds since the epoch.
     pub auth_time: Option<i64>,
 }
 
-impl Identity {
+impl Identity<'_> {
     /// The names of all identity headers, in lower case.
     pub const fn header_names() -> &'static [&'static str] {
         &NAMES
@@ -40,17 +40,16 @@ impl Identity {
     /// A header cannot carry every text, and proxies trim what they carry. So whatever is not visible ASCII, and the
     /// percent sign, is percent-encoded: two subjects never look the same.
     pub fn set_all(&self, headers: &mut HeaderMap) {
-        let scope: Vec<String> = self.scope.iter().map(|scope| encoded(scope)).collect();
+        let auth_time = self.auth_time.map(HeaderValue::from);
         let values = [
-            encoded(&self.subject),
-            encoded(&self.idp),
-            encoded(&self.client_id),
-            scope.join(" "),
-            encoded(&self.acr),
-            self.auth_time.map(|seconds| seconds.to_string()).unwrap_or_default(),
+            value(self.subject),
+            value(self.idp),
+            value(self.client_id),
+            words(self.scope),
+            value(self.acr),
+            auth_time.unwrap_or_else(|| HeaderValue::from_static("")),
         ];
         for (name, value) in NAMES.into_iter().zip(values) {
-            let value = HeaderValue::try_from(value).expect("what was encoded is visible ASCII");
             headers.insert(HeaderName::from_static(name), value);
         }
     }
@@ -104,20 +103,40 @@ fn is_identity(name: &str) -> bool {
         .any(|ours| ours.len() == name.len() && name.bytes().zip(ours.bytes()).all(|(a, b)| same(a, b)))
 }
 
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'%' => push_encoded(&mut out, byte),
-            b'!'..=b'~' => out.push(char::from(byte)),
-            _ => push_encoded(&mut out, byte),
-        }
+/// A text as a header carries it: most can be as they are.
+fn value(text: &str) -> HeaderValue {
+    if text.bytes().all(is_plain) {
+        return HeaderValue::from_str(text).expect("it is visible ASCII");
     }
-    out
+    let mut out = String::with_capacity(text.len());
+    push_encoded(&mut out, text);
+    HeaderValue::try_from(out).expect("what was encoded is visible ASCII")
 }
 
-fn push_encoded(out: &mut String, byte: u8) {
-    write!(out, "%{byte:02X}").expect("a text takes whatever is written");
+/// Words, divided by single spaces.
+fn words(text: &str) -> HeaderValue {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_ascii_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        push_encoded(&mut out, word);
+    }
+    HeaderValue::try_from(out).expect("what was encoded is visible ASCII")
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && byte != b'%'
+}
+
+fn push_encoded(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if is_plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("a text takes whatever is written");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +144,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn set(identity: &Identity) -> HeaderMap {
+    fn set(identity: &Identity<'_>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         identity.set_all(&mut headers);
         headers
@@ -177,22 +196,24 @@ mod tests {
     proptest! {
         #[test]
         fn every_header_is_set_once_and_cannot_break_out_of_its_line(
-            subject in "\\PC{0,20}", client_id in any::<String>(), scope in prop::collection::vec("[^ ]{1,8}", 0..4)
+            subject in "\\PC{0,20}", client_id in any::<String>(), scope in prop::collection::vec("[^ \\t\\n\\r\\x0c]{1,8}", 0..4)
         ) {
-            let identity = Identity { subject, client_id, scope, ..Identity::default() };
+            let words = scope.join("  ");
+            let identity =
+                Identity { subject: &subject, client_id: &client_id, scope: &words, ..Identity::default() };
             let headers = set(&identity);
             for name in Identity::header_names() {
                 prop_assert_eq!(headers.get_all(*name).iter().count(), 1);
                 let visible = |byte: &u8| (b' '..=b'~').contains(byte);
                 prop_assert!(headers[*name].as_bytes().iter().all(visible));
             }
-            prop_assert_eq!(headers["x-highwater-scope"].to_str().expect("ASCII").split_whitespace().count(), identity.scope.len());
+            prop_assert_eq!(headers["x-highwater-scope"].to_str().expect("ASCII").split_whitespace().count(), scope.len());
         }
 
         #[test]
         fn two_subjects_never_look_the_same(a in "[ a%2\\tä]{0,4}", b in "[ a%2\\tä]{0,4}") {
             let seen = |subject: &str| {
-                let headers = set(&Identity { subject: subject.to_owned(), ..Identity::default() });
+                let headers = set(&Identity { subject, ..Identity::default() });
                 headers["x-highwater-subject"].to_str().expect("ASCII").trim().to_owned()
             };
             prop_assert_eq!(seen(&a) == seen(&b), a == b);

@@ -91,7 +91,7 @@ async fn answered(
     Ok(match outcome {
         Ok(pass) => {
             let checked = HeaderMap::from_iter([(CHECKED, HeaderValue::from_static(how(&pass)))]);
-            CheckResponse::pass(&identity(&pass), checked)
+            CheckResponse::pass(identity(&pass), checked)
         }
         Err(refusal) => refuse(&refusal, inner.realm()),
     })

@@ -67,7 +67,7 @@ async fn asked(inner: &Inner, proxy: Proxy, caller: Option<Extension<Caller>>, r
         Err(refusal) => Err(refusal),
     };
     inner.meters.checked("verify", outcome.as_ref().map(how));
-    rendered(proxy, outcome, inner.realm())
+    rendered(proxy, &outcome, inner.realm())
 }
 
 async fn judged(inner: &Inner, caller: &Caller, proxy: Proxy, head: &Parts) -> Result<Pass, Refusal> {
@@ -84,13 +84,13 @@ pub(super) fn how(pass: &Pass) -> &'static str {
 }
 
 /// Every identity header is on every answer, a refusal's too.
-fn rendered(proxy: Proxy, outcome: Result<Pass, Refusal>, realm: &str) -> Response {
+fn rendered(proxy: Proxy, outcome: &Result<Pass, Refusal>, realm: &str) -> Response {
     let (mut response, identity) = match outcome {
         Ok(pass) => {
-            let checked = [(CHECKED, HeaderValue::from_static(how(&pass)))];
-            ((StatusCode::OK, checked).into_response(), identity(&pass))
+            let checked = [(CHECKED, HeaderValue::from_static(how(pass)))];
+            ((StatusCode::OK, checked).into_response(), identity(pass))
         }
-        Err(refusal) => (refused(&refusal, realm), Identity::default()),
+        Err(refusal) => (refused(refusal, realm), Identity::default()),
     };
     let meant = response.status();
     let headers = response.headers_mut();
@@ -100,18 +100,17 @@ fn rendered(proxy: Proxy, outcome: Result<Pass, Refusal>, realm: &str) -> Respon
     response
 }
 
-pub(super) fn identity(pass: &Pass) -> Identity {
+pub(super) fn identity(pass: &Pass) -> Identity<'_> {
     pass.answer.as_ref().map(|answer| identity_in(&answer.facts)).unwrap_or_default()
 }
 
-fn identity_in(facts: &Facts) -> Identity {
-    let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+fn identity_in(facts: &Facts) -> Identity<'_> {
     Identity {
-        subject: facts.subject.as_str().to_owned(),
-        idp: facts.idp.as_str().to_owned(),
-        client_id: text(&facts.client_id),
-        scope: facts.scopes.iter().map(str::to_owned).collect(),
-        acr: text(&facts.acr),
+        subject: facts.subject.as_str(),
+        idp: facts.idp.as_str(),
+        client_id: facts.client_id.as_deref().unwrap_or_default(),
+        scope: facts.scopes.as_str(),
+        acr: facts.acr.as_deref().unwrap_or_default(),
         auth_time: facts.auth_time.map(|date| date.at().seconds()),
     }
 }

@@ -59,9 +59,9 @@ fn more_headers_than_can_be_held_are_refused_and_not_a_panic() {
 
 #[test]
 fn a_pass_sets_every_identity_header_and_takes_the_misspelt_ones_out() {
-    let identity = Identity { subject: "u1".into(), ..Identity::default() };
+    let identity = Identity { subject: "u1", ..Identity::default() };
     let CheckResponse { status, answered: Some(Answered::Ok(ok)) } =
-        CheckResponse::pass(&identity, HeaderMap::new())
+        CheckResponse::pass(identity, HeaderMap::new())
     else {
         panic!("it passes")
     };
