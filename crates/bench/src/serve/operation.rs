@@ -1,9 +1,11 @@
 //! Hot operations, done a number of times: what instructions are counted over.
 
-use super::house::{ACCOUNT_DOMAIN, House};
+use super::house::{ACCOUNT_DOMAIN, House, checking_idps};
 use super::ingest::remit;
+use super::verify as checks;
+use crate::signed::Signed;
 use account::Millis;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -18,6 +20,7 @@ use std::time::Duration;
 use store::Clock;
 use testkit::data;
 use tower::ServiceExt;
+use verify::{Gate, Options, Policy, Verifier};
 
 const AT: i64 = 1_700_000_000_000;
 /// Tries until the first node is there.
@@ -28,6 +31,8 @@ const TRIES: usize = 1_000;
 pub(crate) enum Operation {
     /// A token exchange of an existing user on SQLite, facts remembered: from the router to the answer's last byte.
     Exchange,
+    /// A request whose token is remembered, let through by the gate.
+    Check,
     /// The signature of an RS256 access token.
     VerifyRs256,
     /// A queue message, decoded.
@@ -38,6 +43,7 @@ impl Operation {
     pub(super) async fn repeat(self, times: usize) -> Result<()> {
         match self {
             Self::Exchange => Box::pin(exchange(times)).await,
+            Self::Check => check(times),
             Self::VerifyRs256 => verify(times).await,
             Self::DecodeEvent => decode_events(times),
         }
@@ -77,6 +83,20 @@ async fn exchange_once(public: &Router, token: &str) -> Result<()> {
     ensure!(response.status() == StatusCode::OK, "the status is {}", response.status());
     to_bytes(response.into_body(), usize::MAX).await?;
     Ok(())
+}
+
+fn check(times: usize) -> Result<()> {
+    let signed = Signed::sign(1)?;
+    let verifier = Verifier::with(checking_idps(&signed.key)?, &checks::settings(), Options::default());
+    let gate = Gate::new(verifier, Policy::new(&checks::policy()?)?);
+    let authorization = format!("Bearer {}", signed.token(0));
+    let clock = Clock::system();
+    measured(times, || {
+        let authorization: &[&[u8]] = &[authorization.as_bytes()];
+        let asked = verify::Request { method: "GET", path: "/masks", authorization };
+        let admitted = gate.admit(black_box(asked), clock.now()).now_or_never();
+        admitted.context("what is remembered waits for nobody")?.map(drop).map_err(|why| anyhow!("{why:?}"))
+    })
 }
 
 async fn verify(times: usize) -> Result<()> {
