@@ -4,7 +4,7 @@ use crate::supervised::{Plan, Supervised};
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -185,6 +185,11 @@ impl Postgres {
         let program =
             [self.bin.join("postgres"), "-D".into(), self.data()].map(|path| path.display().to_string());
         self.options.under.iter().cloned().chain(program).chain(settings).collect()
+    }
+
+    /// The folder of all it keeps: its data, its write-ahead log, its log.
+    pub fn folder(&self) -> &Path {
+        self.home.path()
     }
 
     fn data(&self) -> PathBuf {

@@ -113,6 +113,11 @@ impl Logins<'_> {
         self.desk().logins.lock().faults.set(at, fault, None);
     }
 
+    /// Its answers take so long from now on, as those of one that is far away.
+    pub fn take(&self, at: Endpoint, time: Duration) {
+        self.desk().logins.lock().faults.delay(at, time);
+    }
+
     /// This goes wrong there so many times.
     pub fn fail_times(&self, at: Endpoint, fault: Fault, times: u32) {
         self.desk().logins.lock().faults.set(at, (times > 0).then_some(fault), Some(times));
@@ -192,6 +197,11 @@ impl Logins<'_> {
     /// How often any one refresh token was presented at most.
     pub fn most_presented(&self) -> u64 {
         self.desk().logins.lock().grants.most_presented()
+    }
+
+    /// Every refresh token that was ever given out.
+    pub fn refresh_tokens(&self) -> Vec<String> {
+        self.desk().logins.lock().grants.refresh_tokens()
     }
 
     /// How many families ended because a token that was replaced came back.

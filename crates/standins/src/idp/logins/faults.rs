@@ -88,6 +88,7 @@ impl Fault {
 pub(super) struct Faults {
     pending: HashMap<Endpoint, (Fault, Option<u32>)>,
     requests: HashMap<Endpoint, u64>,
+    delays: HashMap<Endpoint, Duration>,
 }
 
 impl Faults {
@@ -97,6 +98,15 @@ impl Faults {
             Some(fault) => self.pending.insert(at, (fault, times)),
             None => self.pending.remove(&at),
         };
+    }
+
+    /// From now on its answers take so long.
+    pub(super) fn delay(&mut self, at: Endpoint, delay: Duration) {
+        self.delays.insert(at, delay);
+    }
+
+    fn delay_at(&self, at: Endpoint) -> Duration {
+        self.delays.get(&at).copied().unwrap_or_default()
     }
 
     pub(super) fn requests(&self, at: Endpoint) -> u64 {
@@ -129,7 +139,13 @@ async fn misbehave(
     request: Request,
     next: Next,
 ) -> Response {
-    let fault = desk.logins.lock().faults.begin(at);
+    let (fault, delay) = {
+        let faults = &mut desk.logins.lock().faults;
+        (faults.begin(at), faults.delay_at(at))
+    };
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let Some(fault) = fault else { return next.run(request).await };
     let good = match fault.when {
         When::After => next.run(request).await,

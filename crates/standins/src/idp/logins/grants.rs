@@ -143,6 +143,10 @@ impl Grants {
         self.tokens.contains_key(token)
     }
 
+    pub(super) fn refresh_tokens(&self) -> Vec<String> {
+        self.tokens.keys().cloned().collect()
+    }
+
     /// Ends those that this holds for; how many lived until now.
     pub(super) fn end(&mut self, whose: impl Fn(&Family) -> bool) -> usize {
         let ended = self.families.values_mut().filter(|family| !family.is_over && whose(family));
