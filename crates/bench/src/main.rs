@@ -12,6 +12,7 @@ mod limit;
 mod load;
 mod pin;
 mod process;
+mod refresh;
 mod report;
 mod revocation;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Verify(Options),
     /// From an account event to the first refusal.
     Revocation(Options),
+    /// Refreshes of upstream sessions: as fast as they go, and how late at half of that.
+    Refresh(Options),
     /// The bare handler alone: what every ratio is taken against.
     Bare(Options),
     /// Instructions of hot operations, by callgrind, against the baseline.
@@ -117,6 +120,7 @@ fn main() -> Result<()> {
         Command::Bare(options) => (options.clone(), limit::bench(&options)?),
         Command::Verify(options) => (options.clone(), verify::bench(&options)?),
         Command::Revocation(options) => (options.clone(), revocation::bench(&options)?),
+        Command::Refresh(options) => (options.clone(), refresh::bench(&options)?),
         Command::Tokens(options) => (options.clone(), tokens::bench(&options)?),
     };
     report.print(options.json)

@@ -38,6 +38,9 @@ pub(crate) struct Measured {
     /// What one in a hundred exceeds, where the latency is a delay that is known by this name, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lag_p99_ms: Option<f64>,
+    /// From the start of the process to the first of them, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_ms: Option<f64>,
     /// How many were measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items: Option<u64>,
@@ -84,10 +87,12 @@ impl Report {
             "CPU µs",
             "RSS MiB",
             "bytes",
+            "lag p99 ms",
+            "first ms",
         ];
-        let rows: Vec<[String; 12]> =
+        let rows: Vec<[String; 14]> =
             [heads.map(str::to_owned)].into_iter().chain(self.results.iter().map(cells)).collect();
-        let widths: [usize; 12] = std::array::from_fn(|column| {
+        let widths: [usize; 14] = std::array::from_fn(|column| {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
         });
         let mut table = String::new();
@@ -109,7 +114,7 @@ impl Report {
     }
 }
 
-fn cells(measured: &Measured) -> [String; 12] {
+fn cells(measured: &Measured) -> [String; 14] {
     let number = |value: Option<f64>, digits: usize| {
         value.map_or_else(String::new, |value| format!("{value:.digits$}"))
     };
@@ -127,6 +132,8 @@ fn cells(measured: &Measured) -> [String; 12] {
         number(measured.cpu_us, 1),
         number(measured.rss_mib, 1),
         number(measured.bytes_per_item, 0),
+        number(measured.lag_p99_ms, 1),
+        number(measured.first_ms, 0),
     ]
 }
 

@@ -6,7 +6,9 @@ mod house;
 mod ingest;
 mod job;
 mod operation;
+mod provider;
 mod receive;
+mod refresh;
 mod telemetry;
 mod verify;
 
@@ -16,6 +18,7 @@ pub(crate) use house::{ISSUER, MASTER_SECRET, NODE};
 pub(crate) use job::Done;
 pub(crate) use operation::Operation;
 pub(crate) use receive::Places;
+pub(crate) use refresh::{Paced, Refreshed};
 pub(crate) use verify::SCOPE;
 
 use crate::process::READY;
@@ -25,9 +28,9 @@ use axum::serve::ListenerExt;
 use clap::Subcommand;
 use house::House;
 use std::io::{Read, Write, stdin, stdout};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// What to do.
@@ -101,6 +104,34 @@ pub(crate) enum Serve {
         #[arg(long)]
         hooks: usize,
     },
+    /// An identity provider by which people log in.
+    Provide,
+    /// Fills a store with upstream sessions, and ends.
+    FillSessions {
+        #[command(flatten)]
+        ground: refresh::Ground,
+        #[command(flatten)]
+        filling: refresh::Filling,
+    },
+    /// Refreshes them as fast as it goes, and ends.
+    Refresh {
+        #[command(flatten)]
+        ground: refresh::Ground,
+        /// For how many seconds each figure is measured.
+        #[arg(long)]
+        seconds: u64,
+    },
+    /// Refreshes them when their time has come, and ends.
+    RefreshPaced {
+        #[command(flatten)]
+        ground: refresh::Ground,
+        /// For how many seconds each figure is measured.
+        #[arg(long)]
+        seconds: u64,
+        /// How long their access tokens last, in seconds.
+        #[arg(long)]
+        life: u64,
+    },
     /// Does an operation again and again.
     Operation {
         /// Which.
@@ -140,6 +171,16 @@ impl Serve {
                 as_a_task(deliver::beside_backlog(store, work)).await?.print()
             }
             Self::Receive { hooks } => receive::serve(hooks).await,
+            Self::Provide => provider::serve().await,
+            Self::FillSessions { ground, filling } => {
+                refresh::print(&as_a_task(refresh::fill(ground, filling)).await?)
+            }
+            Self::Refresh { ground, seconds } => {
+                refresh::print(&as_a_task(refresh::at_full(ground, seconds)).await?)
+            }
+            Self::RefreshPaced { ground, seconds, life } => {
+                refresh::print(&as_a_task(refresh::paced(ground, seconds, life)).await?)
+            }
             Self::Operation { operation, times } => Box::pin(operation.repeat(times)).await,
             Self::DrainQueue { queue } => ingest::drain(&queue).await,
         }
@@ -154,17 +195,24 @@ async fn as_a_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Se
 }
 
 async fn listen(router: Router) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    let listener = listener.tap_io(|stream| {
-        // What is measured is not Nagle's patience; a connection that will not have it is none to worry about.
-        let _ = stream.set_nodelay(true);
-    });
+    let (listener, address) = listener().await?;
     ready(&address.to_string())?;
     tokio::select! {
         done = axum::serve(listener, router).into_future() => Ok(done?),
         told = until_told_to_end() => told,
     }
+}
+
+type Listener = axum::serve::TapIo<TcpListener, fn(&mut TcpStream)>;
+
+async fn listener() -> Result<(Listener, SocketAddr)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    // What is measured is not Nagle's patience; a connection that will not have it is none to worry about.
+    let without_delay: fn(&mut TcpStream) = |stream| {
+        let _ = stream.set_nodelay(true);
+    };
+    Ok((listener.tap_io(without_delay), address))
 }
 
 /// Says that it is at work, and where.

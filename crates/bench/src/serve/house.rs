@@ -11,6 +11,8 @@ use idp::{IdpConfig, Idps};
 use jose::Jwk;
 use keys::{Callers, RootKey};
 use ledger::{Capability, Ledger, Retention, Tombstones};
+use sessions::Sessions;
+use sessions::upstream::Upstream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,6 +106,40 @@ impl House {
         }
         Ok(Checking { house, callers })
     }
+
+    /// Opens the store of that URL, whose root key that is, for sessions.
+    pub(super) async fn of_sessions(
+        store: &str,
+        key: &str,
+        settings: sessions::Settings,
+        upstream: Arc<dyn Upstream>,
+        staff: Staff,
+    ) -> Result<Keeping> {
+        let ground = Ground::with(store, RootKey::parse(key)?)?;
+        let (store, root, tombstones) = (ground.store.clone(), &ground.root, ground.tombstones.clone());
+        let sessions = Sessions::new(settings, store.clone(), root, tombstones, upstream, &ground.life)?;
+        ground.store.migrate(&[keys::MIGRATIONS]).await?;
+        let mut capability = sessions.capability();
+        if staff == Staff::Nobody {
+            capability.workers.clear();
+        }
+        let callers = Callers::new(store.clone(), root);
+        Ok(Keeping { house: Box::pin(ground.build(capability)).await?, callers, store })
+    }
+}
+
+/// Whether what is to be done by itself is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Staff {
+    Workers,
+    Nobody,
+}
+
+/// A house that keeps sessions, and who may ask it to.
+pub(super) struct Keeping {
+    pub(super) house: House,
+    pub(super) callers: Callers,
+    pub(super) store: Store,
 }
 
 /// A house that checks tokens, and who may ask it to.
@@ -123,11 +159,14 @@ struct Ground {
 
 impl Ground {
     fn open(store: &str) -> Result<Self> {
+        Self::with(store, RootKey::generate())
+    }
+
+    fn with(store: &str, root: RootKey) -> Result<Self> {
         let life = Lifecycle::new();
         let recording = Recording::install()?;
         life.spawn("metrics", recording.clone().tidy(life.stopping()));
         let store = Store::open(&Settings::at(store), Clock::system())?;
-        let root = RootKey::generate();
         let tombstones = Tombstones::new(&root, Duration::ZERO);
         Ok(Self { store, root, tombstones, life, recording })
     }

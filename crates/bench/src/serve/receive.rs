@@ -5,23 +5,21 @@ mod check;
 
 pub(super) use check::Receipt;
 
-use super::{ready, until_told_to_end};
+use super::{listener, ready, until_told_to_end};
 use crate::wall::wall_us;
 use anyhow::Result;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use bytes::Bytes;
 use check::{Checks, Keys};
 use jose::JwkSet;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// Whoever asks how many have come waits no longer than this for more.
@@ -72,14 +70,6 @@ pub(super) async fn serve(hooks: usize) -> Result<()> {
         done = futures::future::try_join_all(serving) => Ok(done.map(drop)?),
         told = until_told_to_end() => told,
     }
-}
-
-type Listener = axum::serve::TapIo<TcpListener, fn(&mut tokio::net::TcpStream)>;
-
-async fn listener() -> Result<(Listener, SocketAddr)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let at = listener.local_addr()?;
-    Ok((listener.tap_io(|stream| drop(stream.set_nodelay(true))), at))
 }
 
 fn hook_router(receivers: &Arc<Receivers>) -> Router {

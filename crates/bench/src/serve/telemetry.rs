@@ -51,6 +51,12 @@ impl Recording {
         };
         self.0.render().lines().filter_map(bucket).collect()
     }
+
+    /// What a counter has come to; its name and labels as in a scrape.
+    pub(super) fn count(&self, series: &str) -> u64 {
+        let count = |line: &str| line.strip_prefix(series)?.trim().parse().ok();
+        self.0.render().lines().find_map(count).unwrap_or_default()
+    }
 }
 
 /// The store's transactions, as they are named in a scrape.
