@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod events;
+mod import;
 mod nodes;
 mod rp;
 mod sessions;
@@ -10,6 +11,7 @@ mod users;
 
 pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
 pub(crate) use events::{DeadCommand, EventsCommand};
+pub(crate) use import::ImportOptions;
 pub(crate) use nodes::{DrainOptions, FailOptions, NodeCommand, NodeNumbers};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
 pub(crate) use sessions::{SessionListOptions, SessionsCommand};
@@ -77,6 +79,14 @@ pub(crate) enum Command {
     /// Bring the database's tables up to date. `serve` does so by itself when it starts.
     #[command(after_help = "Example: highwater migrate --dry-run")]
     Migrate(MigrateOptions),
+    /// Copy a Tokenserver database from MySQL or MariaDB into a store that has no users yet.
+    ///
+    /// Every row is kept under its number, and both sides are compared at the end. Nobody is served until it is done. A
+    /// run that broke off is taken up by the next one, which also brings what has changed in the source since.
+    #[command(
+        after_help = "Example: highwater import mysql://reader@db.example.com:3306/sync --password-file secret\n         highwater import mysql://reader@db.example.com/sync --tls --dry-run"
+    )]
+    Import(ImportOptions),
     /// The service nodes that the Tokenserver assigns users to.
     Node(OfService<NodeCommand>),
     /// The Tokenserver's users: where they live, and where they are to live.

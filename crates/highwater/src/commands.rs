@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod check;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod migrate;

@@ -101,8 +101,8 @@ impl House {
 
     /// What brings the tables up to date.
     pub(crate) fn schema(&self) -> Schema {
-        let own = std::iter::once(keys::MIGRATIONS);
-        let steps = own.chain(self.capabilities.iter().map(|it| it.migrations)).collect();
+        let own = [keys::MIGRATIONS, import::MIGRATIONS];
+        let steps = own.into_iter().chain(self.capabilities.iter().map(|it| it.migrations)).collect();
         Schema { ledger: self.ledger.clone(), steps }
     }
 
@@ -160,6 +160,11 @@ impl Schema {
         let report = self.ledger.store().migrate(&self.steps).await?;
         self.ledger.register_capabilities().await?;
         Ok(report)
+    }
+
+    /// Whether users are still being imported: until that has ended nothing is to be done for any.
+    pub(crate) async fn waits_for_an_import(&self) -> Result<bool, StoreError> {
+        import::is_under_way(self.ledger.store()).await
     }
 
     /// What is missing.

@@ -80,6 +80,7 @@ async fn run_configured(command: Command, global: &Global) -> Result<()> {
         Command::Serve(options) => return serve::serve(&settings, &Roles::picked(&options.roles)).await,
         Command::Check => commands::check::run(&settings).await,
         Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
+        Command::Import(options) => commands::import::run(&options, &settings).await?,
         request => ask(request, &settings).await?,
     };
     shown.print(global.json)

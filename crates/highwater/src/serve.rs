@@ -113,14 +113,21 @@ async fn start_workers(schema: Schema, workers: Vec<Worker>, migrated: Arc<Atomi
     }
 }
 
-/// Whether the tables are up to date now.
+/// Whether the tables are up to date now, and no import fills them.
 async fn migrate(schema: &Schema) -> bool {
-    match schema.migrate().await {
-        Ok(report) => {
+    let tried = async {
+        let report = schema.migrate().await?;
+        Ok((report, schema.waits_for_an_import().await?))
+    };
+    match tried.await {
+        Ok((report, waits)) => {
             if !report.applied.is_empty() {
                 tracing::info!(steps = ?report.applied, "the tables were brought up to date");
             }
-            true
+            if waits {
+                tracing::warn!("an import is under way; nobody is served until `highwater import` has ended");
+            }
+            !waits
         }
         Err(error) => {
             report_trouble(&error);

@@ -86,6 +86,7 @@ impl MariaDb {
     fn make(settings: impl Fn(&Path) -> Vec<String>) -> Self {
         let home = tempfile::Builder::new().prefix("testkit-mariadb-").tempdir();
         let home = home.expect("a temporary folder can be made");
+        fs::create_dir(home.path().join("tmp")).expect("the folder is ours");
         let (user, settings) = (ordinary_user(home.path()), settings(home.path()));
         let mut made = Self { server: None, home, user, settings, port: 0 };
         made.give_away();
@@ -122,9 +123,11 @@ impl MariaDb {
     /// read its program, which may be in a folder of root's.
     fn fixed(&self) -> impl Iterator<Item = String> {
         let place = ["--no-defaults".to_owned(), format!("--basedir={}", base().display())];
-        let data = format!("--datadir={}", self.home.path().join("data").display());
+        let within = |name: &str| self.home.path().join(name).display().to_string();
+        // A server that starts clears its temporary folder: of others' files too, were it everybody's.
+        let own = [format!("--datadir={}", within("data")), format!("--tmpdir={}", within("tmp"))];
         let user = self.user.map(|user| format!("--user={}", user.uid));
-        place.into_iter().chain([data]).chain(SMALL.map(str::to_owned)).chain(user)
+        place.into_iter().chain(own).chain(SMALL.map(str::to_owned)).chain(user)
     }
 
     fn launch(&mut self) -> Result<(), ()> {

@@ -14,6 +14,7 @@ const TIERS: &[&[&str]] = &[
     &["work", "store"],
     &["ledger", "keys", "idp", "verify", "shared"],
     &["tokenserver", "bearer", "broker", "sessions", "ingest"],
+    &["import"],
     &["highwater"],
 ];
 

@@ -142,7 +142,7 @@ impl Health {
     async fn look_at_store(&self) -> Finding {
         match patiently(self.store.ping()).await {
             Ok(()) if self.migrated.load(Ordering::Relaxed) => Finding::ok(""),
-            Ok(()) => Finding::down("its tables are not up to date yet"),
+            Ok(()) => Finding::down("its tables are not up to date yet, or an import is under way"),
             Err(why) => Finding::down(why),
         }
     }

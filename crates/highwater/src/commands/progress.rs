@@ -1,6 +1,7 @@
 //! How far a long command is.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
 
 /// A bar for so many bytes, or a count of them where nobody knows how many there are. On standard error, and only on a
 /// terminal.
@@ -21,4 +22,66 @@ pub(super) fn counter(length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
     bar.set_draw_target(ProgressDrawTarget::stderr());
     bar.with_style(style.expect("the template is one"))
+}
+
+/// How far the steps of a command are, by name: a bar on a terminal; else a line on standard error for each tenth of a step.
+pub(super) struct Steps {
+    bar: ProgressBar,
+    is_terminal: bool,
+    /// The step, and how many tenths of it were told.
+    told: Option<(String, u64)>,
+}
+
+impl Steps {
+    pub(super) fn new() -> Self {
+        Self { bar: counter(0), is_terminal: io::stderr().is_terminal(), told: None }
+    }
+
+    /// So much of a step is done.
+    pub(super) fn tell(&mut self, step: &str, done: u64, total: u64) {
+        if self.is_terminal {
+            self.bar.set_length(total.max(done));
+            self.bar.set_position(done);
+            self.bar.set_message(step.to_owned());
+            return;
+        }
+        if let Some(line) = self.line(step, done, total) {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+
+    /// The line that is due.
+    fn line(&mut self, step: &str, done: u64, total: u64) -> Option<String> {
+        let tenths = done.saturating_mul(10).checked_div(total).unwrap_or(10).min(10);
+        let before = self.told.as_ref().filter(|(told, _)| told == step).map(|(_, tenths)| *tenths);
+        if before.is_some_and(|before| before >= tenths) {
+            return None;
+        }
+        self.told = Some((step.to_owned(), tenths));
+        Some(format!("{step}: {done} of {total}"))
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_terminal_each_tenth_of_a_step_is_a_line() {
+        let mut steps = Steps::new();
+        let mut lines = Vec::new();
+        for done in [1, 5, 9, 10, 11, 55, 99, 100, 100] {
+            lines.extend(steps.line("copying users", done, 100));
+        }
+        lines.extend(steps.line("comparing users", 1, 100));
+        lines.extend(steps.line("comparing nodes", 0, 0));
+        let expected = ["1", "10", "55", "99", "100"].map(|done| format!("copying users: {done} of 100"));
+        assert_eq!(lines[..5], expected);
+        assert_eq!(lines[5..], ["comparing users: 1 of 100", "comparing nodes: 0 of 0"]);
+    }
 }

@@ -1,0 +1,24 @@
+use clap::Args;
+use import::Secret;
+use std::path::PathBuf;
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportOptions {
+    /// The database: mysql://USER@HOST:PORT/DATABASE. A password may stand in it, but everybody on the machine can read a
+    /// command line: HIGHWATER_IMPORT_PASSWORD or --password-file are better places.
+    #[arg(value_name = "URL")]
+    pub(crate) source: Secret,
+    /// A file with the password, which counts before the environment's and the URL's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Speak TLS with it, and believe the system's authorities.
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Speak TLS with it, and believe the authorities in this file (PEM) and no others.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Only read all of it, count and sum it up, and tell which rows could not be held.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
