@@ -5,7 +5,7 @@
 
 use crate::capability::Inner;
 use crate::rules::{GrantState, is_refused};
-use crate::sealing::{Field, record};
+use crate::sealing::Field;
 use crate::store::claim::ClaimOne;
 use crate::store::find::{Held, HeldGrant, ReadHeld};
 use crate::store::rows::SessionState;
@@ -192,13 +192,10 @@ impl Inner {
 
     async fn opened(&self, grant: &HeldGrant) -> Result<Result<Live, NoToken>, StoreError> {
         let Some(sealed) = &grant.access_token else { return Ok(Err(NoToken::NoGrant)) };
-        let record = record(&grant.id, grant.generation, Field::AccessToken);
-        match self.keys.open(&record, sealed).await {
-            Ok(token) => Ok(Ok(Live {
-                access_token: Zeroizing::new(String::from_utf8_lossy(&token).into_owned()),
-                expires_at: grant.expires_at,
-                scope: grant.scope.clone(),
-            })),
+        match self.open(&grant.id, grant.generation, Field::AccessToken, sealed).await {
+            Ok(access_token) => {
+                Ok(Ok(Live { access_token, expires_at: grant.expires_at, scope: grant.scope.clone() }))
+            }
             Err(keys::CannotOpen::Store(error)) => Err(error),
             Err(error) => {
                 // Not ours to open is no verdict on the session.

@@ -1,7 +1,7 @@
 //! The sessions of one process put together, and what they hand the binary.
 
 use crate::consequence::{CAPABILITY, EndLogins};
-use crate::lanes::Lanes;
+use crate::lanes::{Lane, Lanes};
 use crate::rules::Chance;
 use crate::store::claim::ForgetOthers;
 use crate::store::{MIGRATIONS, changes};
@@ -177,7 +177,7 @@ impl Sessions {
                 let pace = Pace::every(Duration::from_secs(5));
                 work_through(stop, wake, pace, move || worker::revoke(Arc::clone(&revocations))).await;
             });
-        vec![
+        let mut all = vec![
             refresh,
             changes,
             revoke,
@@ -187,7 +187,22 @@ impl Sessions {
             self.by_the_clock("sessions.measure", Duration::from_secs(5), worker::measure),
             self.by_the_clock("sessions.touches", Duration::from_secs(5), touches::flush),
             self.keys_worker(),
-        ]
+        ];
+        all.extend(self.0.lanes.iter().map(|lane| self.users_worker(lane)));
+        all
+    }
+
+    /// Looks at the users of one identity provider: one that is slow delays no other.
+    fn users_worker(&self, lane: &Arc<Lane>) -> Worker {
+        let (inner, lane) = (Arc::clone(&self.0), Arc::clone(lane));
+        Worker::new("sessions.users", Some(Role::Refresh), async move |stop: CancellationToken| {
+            stop.run_until_cancelled(inner.until_ready()).await;
+            let wake = inner.store.signals().listen(worker::USERS);
+            work_through(stop, wake, Pace::every(Duration::from_secs(1)), move || {
+                worker::look(Arc::clone(&inner), Arc::clone(&lane))
+            })
+            .await;
+        })
     }
 
     fn by_the_clock<F: Future<Output = Tick> + Send + 'static>(

@@ -1,6 +1,7 @@
 //! Watching: first how every session is, then each that changes, without a gap; whoever was cut off goes on where they were.
 
 use crate::capability::Inner;
+use crate::meters;
 use crate::store::changes::{APPENDED, Head, PAGE, Page, Place, ReadAfter, ReadHead, ReadSnapshot, TOPIC};
 use crate::store::rows::SessionView;
 use std::fmt;
@@ -122,7 +123,8 @@ impl Watcher {
 
     async fn tail(&mut self, cursor: Cursor) -> Result<Vec<Word>, StoreError> {
         self.news.mark_unchanged();
-        let Page { head, sessions, read_to } = self.inner.store.scan(ReadAfter(cursor.position)).await?;
+        let Page { head, sessions, read_to, oldest } =
+            self.inner.store.scan(ReadAfter(cursor.position)).await?;
         // The last change is always kept, so a gap shows: what comes first is not what would follow.
         let is_gone = head.epoch != cursor.epoch
             || cursor.position > head.last
@@ -130,6 +132,9 @@ impl Watcher {
         if is_gone {
             self.stage = Stage::Over;
             return Ok(vec![Word::TooOld]);
+        }
+        if let Some(oldest) = oldest {
+            meters::told(self.inner.now().since(oldest));
         }
         let next = Cursor { position: read_to, ..cursor.clone() };
         let mut words: Vec<Word> = sessions.into_iter().map(|it| Word::Session(Box::new(it))).collect();

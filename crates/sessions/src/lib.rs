@@ -33,7 +33,7 @@ pub mod upstream;
 mod worker;
 
 pub use crate::store::find::IdpTrouble;
-pub use crate::store::rows::{Claims, GrantView, LastError, Object, SessionState, SessionView};
+pub use crate::store::rows::{Claims, GrantView, LastError, Object, SessionState, SessionView, UserInfoView};
 pub use crate::store::{MIGRATIONS, STATEMENTS};
 pub use access::{Live, NoToken};
 pub use capability::Sessions;

@@ -167,16 +167,23 @@ impl Inner {
             claims: login.claims,
             data: login.data,
             expires_at: now.plus(life),
-            userinfo_at: None,
+            look_since: self.look_since(now),
             code,
             now,
         }
+    }
+
+    /// Whoever logs in is looked at, if anybody is, unless that was done just now.
+    fn look_since(&self, now: Millis) -> Option<Millis> {
+        let cool_off = crate::settings::seconds(self.settings.cool_off_seconds);
+        (self.settings.userinfo_seconds > 0).then(|| now.minus(cool_off))
     }
 
     fn created(&self, id: SessionId, created: Created) -> Result<SessionId, LoginError> {
         match created {
             Created::Made => {
                 feed::appended(self);
+                self.store.signals().send(crate::worker::USERS);
                 Ok(id)
             }
             Created::Refused(reason) => {

@@ -11,11 +11,12 @@ fn name(idp: &IdpId) -> String {
 }
 
 /// An attempt was made.
-pub(crate) fn attempt(idp: &IdpId, class: &'static str, took: Duration) {
+pub(crate) fn attempt(idp: &IdpId, class: &'static str, took: Duration, now: Millis) {
     counter!("sessions.attempts", "idp" => name(idp), "class" => class).increment(1);
     histogram!("sessions.attempt_seconds", "idp" => name(idp)).record(took.as_secs_f64());
     if class != "renewed" {
         counter!("identity_manager_last_session_refresh_errors").increment(1);
+        gauge!("identity_manager_last_session_refresh_error_timestamp").set(as_number(now.seconds()));
     }
 }
 
@@ -26,7 +27,33 @@ pub(crate) fn renewed(idp: &IdpId, rotated: bool, now: Millis) {
     counter!("identity_manager_last_session_refresh_success").increment(1);
     let seconds = as_number(now.seconds());
     gauge!("sessions.last_refresh_timestamp", "idp" => name(idp)).set(seconds);
+    gauge!("identity_manager_last_session_refresh_success_timestamp").set(seconds);
     gauge!("identity_manager_last_refresh_timestamp").set(seconds);
+}
+
+/// A user was looked at.
+pub(crate) fn looked(idp: &IdpId, outcome: &'static str, now: Millis) {
+    counter!("sessions.userinfo", "idp" => name(idp), "outcome" => outcome).increment(1);
+    let seconds = as_number(now.seconds());
+    match outcome {
+        "told" => {
+            counter!("identity_manager_last_user_refresh_success").increment(1);
+            gauge!("identity_manager_last_user_refresh_success_timestamp").set(seconds);
+        }
+        // There was nothing to ask, or nobody was asked.
+        "nothing" | "held_back" => {}
+        _ => {
+            counter!("identity_manager_last_user_refresh_errors").increment(1);
+            gauge!("identity_manager_last_user_refresh_error_timestamp").set(seconds);
+        }
+    }
+}
+
+/// Users who are due and not looked at.
+pub(crate) fn overdue_users(idp: &IdpId, count: i64, oldest: Millis, now: Millis) {
+    let age = if count == 0 { Duration::ZERO } else { now.since(oldest) };
+    gauge!("sessions.userinfo_overdue", "idp" => name(idp)).set(as_number(count));
+    gauge!("sessions.userinfo_lag_seconds", "idp" => name(idp)).set(age.as_secs_f64());
 }
 
 /// Outcomes were committed.
@@ -83,6 +110,16 @@ pub(crate) fn lease(is_held: bool) {
 /// Somebody asked for an access token.
 pub(crate) fn handed(how: &'static str) {
     counter!("sessions.access_tokens", "how" => how).increment(1);
+}
+
+/// A watcher is told of changes, the first of which was made so long ago.
+pub(crate) fn told(lag: Duration) {
+    histogram!("sessions.watch_lag_seconds").record(lag.as_secs_f64());
+}
+
+/// Grants are refreshed no more, from this commit on.
+pub(crate) fn retired(reason: &'static str, count: u64) {
+    counter!("sessions.retired", "reason" => reason).increment(count);
 }
 
 /// Somebody watches, or no longer.

@@ -10,9 +10,11 @@ mod grant;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use again::{History, Profile, Rotation, may_present_again};
 pub use decide::{Before, Next, Outcome, Policy, Presented, after, before};
 pub use ending::{Cutoff, EndsOn, cutoff, is_refused};
 pub use grant::{GrantState, Reason};
 pub use schedule::{Chance, Timing, back_off, refresh_at};
+pub use users::{Look, look_again};

@@ -24,6 +24,8 @@ pub struct Settings {
     pub longest_wait_seconds: u32,
     /// Hours after which a grant that nobody uses is left alone until somebody does; 0: none is.
     pub idle_hours: u32,
+    /// Seconds between two looks at who a user is, by the identity provider's userinfo endpoint; 0: none.
+    pub userinfo_seconds: u32,
     /// Refreshes of one identity provider's that one node has begun and not settled, at most.
     pub concurrency: u32,
     /// The most bytes of what a service keeps with a session.
@@ -69,6 +71,7 @@ impl Default for Settings {
             unknown_lifetime_seconds: 1_800,
             longest_wait_seconds: 300,
             idle_hours: 0,
+            userinfo_seconds: 600,
             concurrency: 64,
             data_bytes: 16_384,
             ended_days: 7,

@@ -15,6 +15,7 @@ pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod settle;
 pub(crate) mod touch;
+pub(crate) mod users;
 
 pub use schema::MIGRATIONS;
 
@@ -35,6 +36,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     revocations::STATEMENTS,
     settle::STATEMENTS,
     touch::STATEMENTS,
+    users::STATEMENTS,
 ];
 
 /// A JSON array, for a statement's row set.

@@ -12,6 +12,7 @@ mod refreshing;
 mod secrets;
 mod standing_in;
 mod sweeping;
+mod users;
 mod watching;
 
 use crate::capability::Inner;

@@ -2,8 +2,10 @@
 
 mod idps;
 mod reading;
+mod users;
 
 pub use idps::LoginIdps;
+pub use users::{UserAsk, UserTrouble};
 
 use crate::store::rows::Object;
 use account::{AccountId, IdpId, Millis, Subject};
@@ -37,6 +39,12 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// Presents a refresh token, once (RFC 6749 section 6).
     fn refresh<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Fresh, Trouble>>;
+
+    /// How many users may be asked about now.
+    fn userinfo_room(&self, idp: &IdpId, now: Millis) -> usize;
+
+    /// What it says of a user (OIDC Core 1.0 section 5.3): claims of nobody else's.
+    fn userinfo<'a>(&'a self, ask: UserAsk<'a>) -> BoxFuture<'a, Result<Object, UserTrouble>>;
 
     /// Who signed out there, by a logout token (OIDC Back-Channel Logout 1.0 section 2.6).
     fn signed_out<'a>(

@@ -14,12 +14,16 @@ mod reseal;
 mod revoke;
 mod settle;
 mod sweep;
+mod users;
 
 pub(crate) use attempt::attempt;
 pub(crate) use beat::{BEAT, beat};
 pub(crate) use revoke::{TOPIC as REVOCATIONS, revoke};
 pub(crate) use settle::settle;
 pub(crate) use sweep::{measure, reap, sweep};
+pub(crate) use users::{TOPIC as USERS, look};
+
+use attempt::shortened;
 
 use crate::capability::Inner;
 use crate::store::claim::{Claim, Claimed};

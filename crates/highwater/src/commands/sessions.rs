@@ -45,6 +45,11 @@ const MEMBERS: &[Column] = &[
     ("last error", "grant.last_error.class"),
     ("it said", "grant.last_error.text"),
     ("that was", "grant.last_error.at"),
+    ("user looked at", "userinfo.fetched_at"),
+    ("next look", "userinfo.next_fetch_at"),
+    ("looks failed", "userinfo.failures"),
+    ("last look said", "userinfo.last_error.text"),
+    ("and that was", "userinfo.last_error.at"),
 ];
 const IDPS: &[Column] = &[
     ("IDP", "idp"),

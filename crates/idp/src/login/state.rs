@@ -37,11 +37,7 @@ impl Login {
     /// How things stand, for health, metrics and whoever claims work: claim no more than there is room for.
     pub fn state(&self, now: Millis) -> LoginState {
         let (breaker, spared_for) = self.channel.breaker(Line::Token, now);
-        let room = match breaker {
-            _ if !spared_for.is_zero() => 0,
-            "closed" => self.channel.room(now),
-            _ => self.channel.room(now).min(1),
-        };
+        let room = self.room(Line::Token, now);
         let state = LoginState {
             breaker,
             spared_for,
@@ -52,6 +48,19 @@ impl Login {
         };
         self.meters.show(&state);
         state
+    }
+
+    /// How many users could be asked about at once: zero while that endpoint is left alone, one to find out.
+    pub fn userinfo_room(&self, now: Millis) -> usize {
+        self.room(Line::UserInfo, now)
+    }
+
+    fn room(&self, line: Line, now: Millis) -> usize {
+        match self.channel.breaker(line, now) {
+            (_, spared_for) if !spared_for.is_zero() => 0,
+            ("closed", _) => self.channel.room(now),
+            _ => self.channel.room(now).min(1),
+        }
     }
 
     /// Keeps what went wrong; logs it when trouble begins, or is of another kind.

@@ -22,7 +22,6 @@ use std::time::Duration;
 use store::{Operation, StoreError};
 use tokio::sync::oneshot;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// How long whoever asks is made to wait; asked again, they hear what came of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -189,8 +188,8 @@ impl Inner {
     async fn prove_kept(&self, login: &CodeLogin, given: &Given) -> Result<Proven, StoreError> {
         let Some(sealed) = &given.id_token else { return Ok(Proven::Absent) };
         let opened = (
-            self.opened_text(&given.grant, Field::IdToken, sealed).await,
-            self.opened_text(&given.grant, Field::AccessToken, &given.access_token).await,
+            self.open(&given.grant, 0, Field::IdToken, sealed).await,
+            self.open(&given.grant, 0, Field::AccessToken, &given.access_token).await,
         );
         let (Ok(id_token), Ok(access_token)) = opened else {
             // Not ours to open is no verdict: the key may come back.
@@ -199,16 +198,6 @@ impl Inner {
         let (idp, nonce, now) = (&login.idp, login.nonce.as_deref(), self.now());
         let ask = Proof { idp, id_token: &id_token, access_token: &access_token, nonce, now };
         Ok(self.upstream.prove(ask).await)
-    }
-
-    async fn opened_text(
-        &self,
-        grant: &GrantId,
-        field: Field,
-        sealed: &str,
-    ) -> Result<Secret, keys::CannotOpen> {
-        let opened = self.keys.open(&record(grant, 0, field), sealed).await?;
-        Ok(Zeroizing::new(String::from_utf8_lossy(&opened).into_owned()))
     }
 
     async fn seal_given(&self, given: &upstream::Given, key: Option<&Secret>, now: Millis) -> Given {

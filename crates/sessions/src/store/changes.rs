@@ -9,7 +9,7 @@ use super::rows::{SessionView, session, session_columns, session_joins};
 use crate::SessionId;
 use account::Millis;
 use std::collections::HashSet;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, Row, StoreError, Tx};
 
 /// Signalled when there is something new to read.
 pub(crate) const TOPIC: &str = "sessions.changes";
@@ -42,7 +42,7 @@ store::statements! {
         "select ", session_columns!(),
         " from session_changes c join sessions s on s.id = c.session_id", session_joins!(),
         "where c.position > $1 and c.position <= $2 order by c.position"));
-    static LAST = both("select max(position) from session_changes where position > $1 and position <= $1 + $2");
+    static LAST = both("select max(position), min(at) from session_changes where position > $1 and position <= $1 + $2");
     pub(crate) static SNAPSHOT = both(concat!(
         "select ", session_columns!(), " from sessions s", session_joins!(),
         "where s.state = 0 and s.id > $1 order by s.id limit $2"));
@@ -87,6 +87,8 @@ pub(crate) struct Page {
     pub(crate) sessions: Vec<SessionView>,
     /// Every change up to there is in it.
     pub(crate) read_to: i64,
+    /// When the first of them was made.
+    pub(crate) oldest: Option<Millis>,
 }
 
 /// Reads the changes after a position.
@@ -97,7 +99,8 @@ impl Operation for ReadAfter {
     type Output = Page;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Page, StoreError> {
-        let last = tx.query_opt(&LAST, &[self.0.into(), PAGE.into()], |row| row.opt_int(0)).await?.flatten();
+        let last = |row: &Row<'_>| Ok((row.opt_int(0)?, row.opt_int(1)?.map(Millis::new)));
+        let (last, oldest) = tx.query_one(&LAST, &[self.0.into(), PAGE.into()], last).await?;
         let read_to = last.unwrap_or(self.0);
         let changed = tx.query(&AFTER, &[self.0.into(), read_to.into()], session).await?;
         let head = ReadHead.run(tx).await?;
@@ -105,7 +108,7 @@ impl Operation for ReadAfter {
         let mut sessions: Vec<SessionView> =
             changed.into_iter().rev().filter(|it| seen.insert(it.id.clone())).collect();
         sessions.reverse();
-        Ok(Page { head, sessions, read_to })
+        Ok(Page { head, sessions, read_to, oldest })
     }
 }
 

@@ -14,7 +14,7 @@ use store::{Operation, Row, StoreError, Tx};
 macro_rules! claimed_columns {
     () => {
         "id, idp, subject, state, generation, rotations, unknowns, failures, presented_at, used_at, refresh_token, claims,
-         fence, original, dpop_key"
+         fence, original, dpop_key, expires_at"
     };
 }
 pub(super) use claimed_columns;
@@ -50,6 +50,8 @@ pub(crate) struct Claimed {
     pub(crate) refresh_token: Option<String>,
     /// Sealed; the key that it is bound to, if it is.
     pub(crate) dpop_key: Option<String>,
+    /// Its access token's end, if it was told.
+    pub(crate) expires_at: Option<Millis>,
     /// As the last ID token had them.
     pub(crate) claims: Option<String>,
     /// Whose claim it is.
@@ -75,6 +77,7 @@ pub(super) fn claimed(row: &Row<'_>) -> Result<Claimed, StoreError> {
         fence: row.int(12)?,
         original: row.opt_text(13)?.and_then(|text| serde_json::from_str(text).ok()),
         dpop_key: row.opt_text(14)?.map(str::to_owned),
+        expires_at: row.opt_int(15)?.map(Millis::new),
     })
 }
 

@@ -39,7 +39,9 @@ store::statements! {
          where true on conflict do nothing");
     static USER = both(
         "insert into session_users (idp, subject, failures, next_fetch_at) values ($1, $2, 0, $3)
-         on conflict (idp, subject) do nothing");
+         on conflict (idp, subject) do update set next_fetch_at = excluded.next_fetch_at
+           where session_users.failures = 0 and coalesce(session_users.fetched_at, 0) <= $4
+             and (session_users.next_fetch_at is null or session_users.next_fetch_at > $3)");
 }
 
 /// A session to be.
@@ -57,8 +59,8 @@ pub(crate) struct Create {
     pub(crate) data: Object,
     pub(crate) expires_at: Millis,
     pub(crate) ends_on: Arc<[EndsOn]>,
-    /// When user info is fetched first, if it is.
-    pub(crate) userinfo_at: Option<Millis>,
+    /// Whether the user is looked at now, unless that was done since then.
+    pub(crate) look_since: Option<Millis>,
     /// The code that it comes of, if it comes of one: nothing else may.
     pub(crate) code: Option<CodeName>,
     pub(crate) now: Millis,
@@ -135,8 +137,10 @@ impl Operation for Create {
         if self.insert_session(tx, born_at, sid.as_deref()).await? {
             changes::append(tx, &[&self.id], self.now).await?;
         }
-        let (idp, subject) = (self.account.idp.as_str(), self.account.subject.as_str());
-        tx.execute(&USER, &[idp.into(), subject.into(), self.userinfo_at.into()]).await?;
+        if let (Some(since), NewGrant::Own(_)) = (self.look_since, &self.grant) {
+            let (idp, subject) = (self.account.idp.as_str(), self.account.subject.as_str());
+            tx.execute(&USER, &[idp.into(), subject.into(), self.now.into(), since.into()]).await?;
+        }
         Ok(Created::Made)
     }
 }

@@ -1,8 +1,8 @@
 //! Claims whose owner is not heard of any more, and claims of our own that we do not know of.
 
 use super::claim::{Claimed, claimed, claimed_columns};
-use super::settle::{Attempted, PUT_OFF};
-use super::{ids, json};
+use super::ids;
+use super::settle::{Attempted, put_off};
 use crate::rules::{Chance, Next, Outcome, Policy, after};
 use account::{IdpId, Millis};
 use std::sync::Arc;
@@ -62,8 +62,7 @@ impl Operation for Reap {
                 _ => reaped.again += 1,
             }
         }
-        let rows = json(attempts.iter().filter_map(Attempted::put_off));
-        tx.query(&PUT_OFF, &[(&rows).into(), self.now.into()], |_| Ok(())).await?;
+        put_off(tx, &attempts, self.now).await?;
         Ok(reaped)
     }
 }
@@ -82,6 +81,7 @@ impl Reap {
             failures: it.presented.failures,
             unknowns: it.presented.history.unknowns.saturating_add(1),
             presented_at: Some(it.presented.first_at),
+            had_lapsed: false,
             error: Some((outcome.class(), "the process that refreshed it is gone".to_owned())),
         }
     }

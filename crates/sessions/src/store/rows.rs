@@ -62,6 +62,9 @@ pub struct SessionView {
     /// What it can be refreshed by, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantView>,
+    /// How it goes with asking who the user is, if that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo: Option<UserInfoView>,
     /// What the ledger says of the account.
     #[serde(skip)]
     pub(crate) account: Standing,
@@ -155,10 +158,28 @@ pub struct GrantView {
     pub last_error: Option<LastError>,
 }
 
+/// How it goes with asking the identity provider who a user is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserInfoView {
+    /// When it told last; milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub fetched_at: Option<Millis>,
+    /// When it is asked next; milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub next_fetch_at: Option<Millis>,
+    /// Failures since it told last.
+    pub failures: u32,
+    /// The last thing that went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+}
+
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
-    /// Of what kind: `terminal`, `misconfigured`, `throttled`, `known_failed`, `ambiguous` or `mismatch`.
+    /// Of what kind: `terminal`, `misconfigured`, `throttled`, `known_failed`, `ambiguous`, `mismatch` or `userinfo`.
     pub class: String,
     /// In words.
     pub text: String,
@@ -173,7 +194,7 @@ macro_rules! session_columns {
         "s.id, s.idp, s.subject, s.sid, s.state, s.reason, s.version, s.born_at, s.created_at, s.updated_at, s.expires_at,
          s.ended_at, t.touched_at, s.claims, g.claims, u.claims, s.data,
          g.id, g.state, g.reason, g.generation, g.issued_at, g.expires_at, g.next_attempt_at, g.failures, g.error_class,
-         g.error_text, g.error_at, a.mark, a.state"
+         g.error_text, g.error_at, a.mark, a.state, u.failures, u.fetched_at, u.next_fetch_at, u.error_text, u.error_at"
     };
 }
 pub(crate) use session_columns;
@@ -211,6 +232,7 @@ pub(crate) fn session(row: &Row<'_>) -> Result<SessionView, StoreError> {
         },
         data: object(row.text(16)?)?,
         grant: row.opt_text(17)?.is_some().then(|| grant(row)).transpose()?,
+        userinfo: row.opt_int(30)?.map(|failures| userinfo(row, failures)).transpose()?,
         account: Standing {
             mark: Mark::at(Millis::new(row.opt_int(28)?.unwrap_or_default())),
             state: State::from_code(row.opt_int(29)?.unwrap_or_default()),
@@ -234,6 +256,21 @@ fn grant(row: &Row<'_>) -> Result<GrantView, StoreError> {
         expires_at: row.opt_int(22)?.map(Millis::new),
         next_attempt_at: row.opt_int(23)?.map(Millis::new),
         failures: count(row.int(24)?),
+        last_error,
+    })
+}
+
+fn userinfo(row: &Row<'_>, failures: i64) -> Result<UserInfoView, StoreError> {
+    let last_error = match (row.opt_text(33)?, row.opt_int(34)?) {
+        (Some(text), Some(at)) => {
+            Some(LastError { class: "userinfo".to_owned(), text: text.to_owned(), at: Millis::new(at) })
+        }
+        _ => None,
+    };
+    Ok(UserInfoView {
+        fetched_at: row.opt_int(31)?.map(Millis::new),
+        next_fetch_at: row.opt_int(32)?.map(Millis::new),
+        failures: count(failures),
         last_error,
     })
 }

@@ -2,9 +2,9 @@
 
 use super::end::{EndBy, end, revoke_later};
 use super::rows::{Object, session_id};
-use super::{changes, create, ids, json};
+use super::{changes, create, ids, json, users};
 use crate::rules::{GrantState, Next};
-use crate::{GrantId, Reason};
+use crate::{GrantId, Reason, meters};
 use account::{AccountId, Millis};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,7 @@ store::statements! {
     pub(super) static SESSIONS_OF = both(
         "update sessions set version = sessions.version + 1, updated_at = $2
          from {rows $1: id text} as r where sessions.grant_id = r.id and sessions.state = 0 returning sessions.id");
-    static TROUBLE = both(
+    pub(super) static TROUBLE = both(
         "insert into session_idps (idp, error_class, error_text, error_at) values ($1, $2, $3, $4)
          on conflict (idp) do update set error_class = excluded.error_class, error_text = excluded.error_text,
            error_at = excluded.error_at where session_idps.error_at <= excluded.error_at");
@@ -70,6 +70,8 @@ pub(crate) struct Attempted {
     pub(crate) unknowns: u32,
     /// Since when it is in doubt, if it is.
     pub(crate) presented_at: Option<Millis>,
+    /// No access token lived when it was made.
+    pub(crate) had_lapsed: bool,
     /// What went wrong: its kind, and in words.
     pub(crate) error: Option<(&'static str, String)>,
 }
@@ -154,17 +156,17 @@ struct Renewed<'a> {
 
 /// As its row is to be when it is put off, retired, or left in doubt.
 #[derive(Serialize)]
-pub(super) struct PutOff<'a> {
-    pub(super) id: &'a str,
-    pub(super) fence: i64,
-    pub(super) state: i64,
-    pub(super) reason: Option<&'static str>,
-    pub(super) failures: u32,
-    pub(super) unknowns: u32,
-    pub(super) presented_at: Option<Millis>,
-    pub(super) next_attempt_at: Option<Millis>,
-    pub(super) error_class: Option<&'a str>,
-    pub(super) error_text: Option<&'a str>,
+struct PutOff<'a> {
+    id: &'a str,
+    fence: i64,
+    state: i64,
+    reason: Option<&'static str>,
+    failures: u32,
+    unknowns: u32,
+    presented_at: Option<Millis>,
+    next_attempt_at: Option<Millis>,
+    error_class: Option<&'a str>,
+    error_text: Option<&'a str>,
 }
 
 impl Attempted {
@@ -185,7 +187,7 @@ impl Attempted {
         })
     }
 
-    pub(super) fn put_off(&self) -> Option<PutOff<'_>> {
+    fn put_off(&self) -> Option<PutOff<'_>> {
         let (state, reason, next_attempt_at) = match self.next {
             Next::Again(at) => (GrantState::Live, None, Some(at)),
             Next::Doubtful(at) => (GrantState::Suspect, None, Some(at)),
@@ -207,6 +209,27 @@ impl Attempted {
             error_text: self.error.as_ref().map(|(_, text)| text.as_str()),
         })
     }
+}
+
+/// Puts off, retires, or leaves in doubt.
+pub(super) async fn put_off(tx: &mut Tx<'_>, attempts: &[Attempted], now: Millis) -> Result<(), StoreError> {
+    let rows: Vec<PutOff<'_>> = attempts.iter().filter_map(Attempted::put_off).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows = json(rows);
+    let params = [(&rows).into(), now.into()];
+    let put_off = tx.query(&PUT_OFF, &params, |row| Ok(row.text(0)?.to_owned())).await?;
+    let mut retired: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for it in attempts.iter().filter(|it| put_off.iter().any(|id| id == it.id.as_str())) {
+        if let Next::Retired(reason) = it.next {
+            *retired.entry(reason.as_str()).or_default() += 1;
+        }
+    }
+    if !retired.is_empty() {
+        tx.after_commit(move || retired.iter().for_each(|(reason, count)| meters::retired(reason, *count)));
+    }
+    Ok(())
 }
 
 impl Settle {
@@ -232,6 +255,7 @@ impl Settle {
             }
         }
         self.tell_of_claims(tx, &renewed).await?;
+        self.wake_users(tx, &renewed).await?;
         settled.orphaned = self.revoke_orphans(tx, &missing).await?;
         settled.dropped = missing.len() - settled.orphaned;
         Ok(settled)
@@ -256,6 +280,16 @@ impl Settle {
         changes::append(tx, &sessions.iter().collect::<Vec<_>>(), self.now).await
     }
 
+    /// There is something to ask about users by again.
+    async fn wake_users(&self, tx: &mut Tx<'_>, renewed: &BTreeSet<&str>) -> Result<(), StoreError> {
+        let woken = self.attempts.iter().filter(|it| it.had_lapsed && renewed.contains(it.id.as_str()));
+        let rows = users::accounts(woken.map(|it| &it.account));
+        if rows == "[]" {
+            return Ok(());
+        }
+        tx.execute(&users::WAKE, &[(&rows).into(), self.now.into()]).await.map(drop)
+    }
+
     /// Tokens for a grant that ended while they were asked for: nobody needs them. Those for a grant that lives are
     /// dropped, and nothing of its family is revoked.
     async fn revoke_orphans(
@@ -275,11 +309,7 @@ impl Settle {
     }
 
     async fn put_off(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let rows: Vec<PutOff<'_>> = self.attempts.iter().filter_map(Attempted::put_off).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        tx.query(&PUT_OFF, &[(&json(rows)).into(), self.now.into()], |_| Ok(())).await.map(drop)
+        put_off(tx, &self.attempts, self.now).await
     }
 
     async fn end(&self, tx: &mut Tx<'_>) -> Result<usize, StoreError> {

@@ -36,10 +36,6 @@ impl World {
         (status.as_u16(), told)
     }
 
-    async fn one() -> Self {
-        Self::over(sqlite(TABLES).await, profile(Known::Always, 0)).await
-    }
-
     /// How many refresh tokens were taken back there.
     async fn revoked(&self) -> u64 {
         while revoke(Arc::clone(self.house.inner())).await == Tick::More {}

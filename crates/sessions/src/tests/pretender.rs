@@ -1,9 +1,10 @@
 //! An identity provider without a socket: it rotates strictly, and finds out who presents a token twice. For the tests that
 //! need to say what it does at which moment; those with sockets use the stand-in.
 
-use super::main_idp;
+use super::{Object, main_idp};
 use crate::upstream::{
     Ask, Class, Code, Fresh, Given, NotHeard, Proof, Proven, Secret, SignedOut, Standing, Trouble, Upstream,
+    UserAsk, UserTrouble,
 };
 use account::{IdpId, Millis, Subject};
 use futures::FutureExt;
@@ -214,6 +215,14 @@ impl Upstream for Pretender {
             answer
         }
         .boxed()
+    }
+
+    fn userinfo_room(&self, _: &IdpId, _: Millis) -> usize {
+        0
+    }
+
+    fn userinfo<'a>(&'a self, _: UserAsk<'a>) -> BoxFuture<'a, Result<Object, UserTrouble>> {
+        async { Err(UserTrouble::Nothing) }.boxed()
     }
 
     /// `sid SID`, or `user SUBJECT MILLISECONDS`.

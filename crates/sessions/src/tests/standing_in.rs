@@ -24,6 +24,11 @@ impl World {
         worlds
     }
 
+    /// One whose identity provider is known to rotate.
+    pub(super) async fn one() -> Self {
+        Self::over(sqlite(TABLES).await, profile(Known::Always, 0)).await
+    }
+
     pub(super) async fn over(test: TestStore, settings: Settings) -> Self {
         Self::with(test, settings, |_| ()).await
     }

@@ -1,12 +1,19 @@
 //! The identity providers that are configured, as they are asked.
 
-use super::reading::{bad_key, given, granted, not_configured, not_granted, not_revoked, original, proven};
-use super::{Ask, Code, Fresh, Given, NotHeard, Proof, Proven, SignedOut, Standing, Trouble, Upstream};
+use super::reading::{
+    bad_key, given, granted, not_configured, not_granted, not_revoked, not_told, original, proven,
+};
+use super::{
+    Ask, Code, Fresh, Given, NotHeard, Proof, Proven, SignedOut, Standing, Trouble, Upstream, UserAsk,
+    UserTrouble,
+};
+use crate::Object;
 use account::{IdpId, Millis, Subject};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use idp::{
     Against, CodeExchange, DpopKey, Idps, Login, LogoutTokenError, Priority, Refresh, Revocation, Secret,
+    UserInfoAsk,
 };
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -99,6 +106,29 @@ impl Upstream for LoginIdps {
                 priority: if ask.is_waited_for { Priority::Waited } else { Priority::Background },
             };
             login.refresh(&refresh, ask.now).await.map_err(not_granted).and_then(granted)
+        }
+        .boxed()
+    }
+
+    fn userinfo_room(&self, idp: &IdpId, now: Millis) -> usize {
+        self.login(idp).map_or(0, |login| login.userinfo_room(now))
+    }
+
+    fn userinfo<'a>(&'a self, ask: UserAsk<'a>) -> BoxFuture<'a, Result<Object, UserTrouble>> {
+        async move {
+            let login = self.login(&ask.account.idp).ok_or(UserTrouble::Nothing)?;
+            let key = key(ask.dpop_key).map_err(|trouble| UserTrouble::Failed {
+                name: "not_opened",
+                retry_after: None,
+                text: trouble.text,
+            })?;
+            let about = UserInfoAsk {
+                access_token: &Secret::new(ask.access_token),
+                subject: ask.account.subject.as_str(),
+                dpop: key.as_ref(),
+                priority: Priority::Background,
+            };
+            login.userinfo(&about, ask.now).await.map_err(not_told)
         }
         .boxed()
     }

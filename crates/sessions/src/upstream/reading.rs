@@ -1,11 +1,11 @@
 //! What the client of an identity provider says, in the words of this house.
 
-use super::{Ask, Class, Fresh, Given, Identity, Original, Proven, Trouble};
+use super::{Ask, Class, Fresh, Given, Identity, Original, Proven, Trouble, UserTrouble};
 use crate::Object;
 use account::Subject;
 use idp::{
     BadDpopKey, FailureClass, Granted, HeldBack, IdToken, IdTokenClaims, NotGranted, NotRevoked, Secret,
-    Tokens,
+    Tokens, UserInfoError,
 };
 use zeroize::Zeroizing;
 
@@ -132,4 +132,18 @@ pub(super) fn not_configured() -> Trouble {
 /// A key that does not open says nothing of what is bound to it.
 pub(super) fn bad_key(error: &BadDpopKey) -> Trouble {
     Trouble { class: Class::KnownFailed, retry_after: None, text: error.to_string() }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps an error")]
+pub(super) fn not_told(error: UserInfoError) -> UserTrouble {
+    let (name, text) = (error.as_str(), error.to_string());
+    match error {
+        UserInfoError::NoEndpoint => UserTrouble::Nothing,
+        UserInfoError::HeldBack(held) => UserTrouble::NotAsked { retry_after: held.retry_after() },
+        UserInfoError::TokenRefused => UserTrouble::Refused,
+        UserInfoError::Unavailable { retry_after, .. } => UserTrouble::Failed { name, retry_after, text },
+        UserInfoError::Forbidden | UserInfoError::OtherSubject | UserInfoError::Unusable(_) => {
+            UserTrouble::Failed { name, retry_after: None, text }
+        }
+    }
 }

@@ -12,7 +12,6 @@ use account::Millis;
 use keys::CannotOpen;
 use std::time::Duration;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 /// Presents a claimed grant's refresh token, once, if that may be done.
 pub(crate) async fn attempt(inner: &Inner, claimed: Claimed, is_waited_for: bool) -> Attempted {
@@ -61,16 +60,12 @@ struct Kept {
 }
 
 async fn opened(inner: &Inner, claimed: &Claimed) -> Result<Kept, CannotOpen> {
-    let open = async |field, sealed: &str| {
-        let opened = inner.keys.open(&record(&claimed.id, claimed.generation, field), sealed).await?;
-        Ok::<_, CannotOpen>(Zeroizing::new(String::from_utf8_lossy(&opened).into_owned()))
-    };
-    let token = claimed.refresh_token.as_deref().unwrap_or_default();
-    let dpop_key = match &claimed.dpop_key {
-        Some(sealed) => Some(open(Field::DpopKey, sealed).await?),
-        None => None,
-    };
-    Ok(Kept { refresh_token: open(Field::RefreshToken, token).await?, dpop_key })
+    let Claimed { id, generation, refresh_token, dpop_key, .. } = claimed;
+    let token = refresh_token.as_deref().unwrap_or_default();
+    Ok(Kept {
+        refresh_token: inner.open(id, *generation, Field::RefreshToken, token).await?,
+        dpop_key: inner.open_if_there(id, *generation, Field::DpopKey, dpop_key.as_deref()).await?,
+    })
 }
 
 async fn judge(
@@ -84,13 +79,14 @@ async fn judge(
 ) -> Attempted {
     let now = attempted_at.plus(took).max(inner.now());
     let outcome = outcome(&answer, attempted_at);
-    meters::attempt(&claimed.account.idp, outcome.class(), took);
+    meters::attempt(&claimed.account.idp, outcome.class(), took, now);
     let next = after(outcome, &claimed.presented, policy, attempted_at, now, chance());
     match answer {
         Ok(fresh) => {
             let renewal = sealed(inner, &claimed, fresh, old, attempted_at).await;
             meters::renewed(&claimed.account.idp, renewal.rotated, now);
-            Attempted { renewal: Some(renewal), ..unsent(claimed, next, None) }
+            let had_lapsed = claimed.expires_at.is_some_and(|at| at <= now);
+            Attempted { renewal: Some(renewal), had_lapsed, ..unsent(claimed, next, None) }
         }
         Err(trouble) => {
             log(&claimed, &trouble);
@@ -165,6 +161,7 @@ fn unsent(claimed: Claimed, next: Next, error: Option<(&'static str, String)>) -
         failures: presented.failures,
         unknowns: presented.history.unknowns,
         presented_at: (presented.state == crate::GrantState::Suspect).then_some(presented.first_at),
+        had_lapsed: false,
         error,
     }
 }
@@ -202,6 +199,6 @@ fn log(claimed: &Claimed, trouble: &Trouble) {
     }
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().filter(|it| !it.is_control()).take(200).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::capability::{Inner, chance};
 use crate::rules::back_off;
-use crate::sealing::{Field, record};
+use crate::sealing::Field;
 use crate::store::revocations::{ClaimRevocations, Revocation, SettleRevocations, Told};
 use crate::upstream::{Class, Trouble};
 use account::Millis;
@@ -75,13 +75,12 @@ async fn tell(inner: &Inner, it: Revocation) -> Told {
 }
 
 async fn tell_idp(inner: &Inner, it: &Revocation, now: Millis) -> Result<(), Trouble> {
-    let record = record(&it.grant, it.generation, Field::RefreshToken);
-    let opened = inner.keys.open(&record, &it.token).await.map_err(|error| Trouble {
+    let opened = inner.open(&it.grant, it.generation, Field::RefreshToken, &it.token).await;
+    let token = opened.map_err(|error| Trouble {
         class: Class::KnownFailed,
         retry_after: None,
         text: error.to_string(),
     })?;
-    let token = zeroize::Zeroizing::new(String::from_utf8_lossy(&opened).into_owned());
     inner.upstream.revoke(&it.idp, &token, now).await
 }
 

@@ -14,6 +14,7 @@ use crate::store::retention::{
     CHUNK, DropChunk, LEFT_TOUCHES, OLD_CHANGES, OLD_GRANTS, OLD_REVOCATIONS, OLD_SESSIONS, ReadOverdue,
 };
 use crate::store::revocations::ReadDepth;
+use crate::store::users::ReadOverdueUsers;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Lease, Sql, StoreError};
@@ -125,6 +126,8 @@ async fn try_measure(inner: &Inner) -> Result<(), StoreError> {
         let (count, oldest) = inner.store.scan(ReadOverdue { idp: lane.idp.clone(), now }).await?;
         meters::overdue(&lane.idp, count, oldest, now);
         meters::breaker(&lane.idp, lane.standing(now).breaker);
+        let (count, oldest) = inner.store.scan(ReadOverdueUsers { idp: lane.idp.clone(), now }).await?;
+        meters::overdue_users(&lane.idp, count, oldest, now);
     }
     let (depth, oldest) = inner.store.scan(ReadDepth).await?;
     meters::outbox(depth, oldest, now);
