@@ -26,7 +26,7 @@ pub use address::{Address, InvalidAddress, Tls};
 pub use error::ImportError;
 pub use report::{Counted, Outcome, Progress, Report, Stage};
 pub use rows::{Refusal, Why};
-pub use run::{import, is_under_way, rehearse};
+pub use run::{copy_ahead, import, is_under_way, rehearse};
 pub use secret::Secret;
 
 /// Every statement, for the test that prepares each one on both engines.

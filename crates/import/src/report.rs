@@ -31,6 +31,8 @@ pub enum Stage {
 pub enum Outcome {
     /// Everything is here, and was compared.
     Imported,
+    /// It was copied and compared, and left open for what may change in the source.
+    Ahead,
     /// It was imported before; nothing was done.
     ImportedBefore,
     /// Only the source was read.

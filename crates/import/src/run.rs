@@ -18,7 +18,8 @@ const MOST_REFUSALS: usize = 100;
 /// The service that the house serves.
 const SERVICE: &str = "sync-1.5";
 
-/// Copies the database at that address into the store, from where an earlier run left off; `tell` hears how far it is.
+/// Copies the database at that address into the store, from where an earlier run left off, until both sides are the same;
+/// `tell` hears how far it is.
 ///
 /// When it fails, what it has copied stays, and the next run goes on from there.
 pub async fn import(
@@ -26,10 +27,47 @@ pub async fn import(
     address: &Address,
     tell: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report, ImportError> {
+    let mut run = match begun(store, address, tell).await? {
+        Begun::Now(run) => run,
+        Begun::Finished(report) => return Ok(report),
+    };
+    run.compare_until_same(address).await?;
+    Ok(run.left().await)
+}
+
+/// The same, but it is not ended, even where both sides are the same: for a source that others still write to.
+pub async fn copy_ahead(
+    store: &Store,
+    address: &Address,
+    tell: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Report, ImportError> {
+    let mut run = match begun(store, address, tell).await? {
+        Begun::Now(run) => run,
+        Begun::Finished(report) => return Ok(report),
+    };
+    run.compare(&NODES).await?;
+    run.compare(&USERS).await?;
+    run.report.outcome = Outcome::Ahead;
+    Ok(run.left().await)
+}
+
+enum Begun<'a> {
+    /// What there was is copied.
+    Now(Run<'a>),
+    Finished(Report),
+}
+
+/// Begins or takes up, and copies what comes after the cursors.
+async fn begun<'a>(
+    store: &'a Store,
+    address: &Address,
+    tell: &'a mut (dyn FnMut(Progress) + Send),
+) -> Result<Begun<'a>, ImportError> {
     let mut report = empty(Outcome::Imported, address);
     match store.run(Stand { begin: None }).await? {
         Standing::Finished(source, tables) => {
-            return Ok(Report { outcome: Outcome::ImportedBefore, source, tables, ..report });
+            let outcome = Outcome::ImportedBefore;
+            return Ok(Begun::Finished(Report { outcome, source, tables, ..report }));
         }
         Standing::Occupied { users, nodes } => return Err(ImportError::NotEmpty { users, nodes }),
         Standing::UnderWay(_) => report.resumed = true,
@@ -45,9 +83,7 @@ pub async fn import(
     let mut run = Run { store, field, tell, cursors, report };
     run.copy(&NODES).await?;
     run.copy(&USERS).await?;
-    run.compare_until_same(address).await?;
-    run.field.leave().await;
-    Ok(run.report)
+    Ok(Begun::Now(run))
 }
 
 /// Reads all of the source and writes nothing: what there is, and what could not be held.
@@ -178,6 +214,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    async fn left(self) -> Report {
+        self.field.leave().await;
+        self.report
+    }
+
     /// Copies what comes after the cursor. The next part is read while one is written.
     async fn copy(&mut self, table: &'static Table) -> Result<(), ImportError> {
         let total = self.field.count(table).await?;

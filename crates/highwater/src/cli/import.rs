@@ -18,6 +18,10 @@ pub(crate) struct ImportOptions {
     /// Speak TLS with it, and believe the authorities in this file (PEM) and no others.
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
+    /// Copy what is there and do not end it: for while the old server still serves. A later run without this brings what
+    /// has changed since, and ends it.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) ahead: bool,
     /// Only read all of it, count and sum it up, and tell which rows could not be held.
     #[arg(long)]
     pub(crate) dry_run: bool,

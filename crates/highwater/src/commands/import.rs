@@ -28,6 +28,8 @@ pub(crate) async fn run(options: &ImportOptions, settings: &Settings) -> Result<
     let mut tell = |progress: Progress| steps.tell(&said(progress), progress.done, progress.total);
     let report = if options.dry_run {
         import::rehearse(&house.store, &address, &mut tell).await
+    } else if options.ahead {
+        import::copy_ahead(&house.store, &address, &mut tell).await
     } else {
         import::import(&house.store, &address, &mut tell).await
     };
@@ -85,7 +87,8 @@ fn said(progress: Progress) -> String {
 fn shown(report: &Report) -> Result<Shown> {
     let json = serde_json::to_value(report)?;
     let table = output::table(output::rows(&json["tables"]), TABLES, "");
-    let mut lines = vec![heading(report), table];
+    let mut lines = vec![heading(report)];
+    lines.extend((!table.is_empty()).then_some(table));
     if report.mended > 0 {
         lines.push(format!("{} rows had changed there meanwhile, and were caught up with.", report.mended));
     }
@@ -113,6 +116,7 @@ fn heading(report: &Report) -> String {
             let how = if report.resumed { ", in more than one run" } else { "" };
             format!("Imported {source}{how}. Both sides were read again, and every row is the same:")
         }
+        Outcome::Ahead => format!("Copied {source} ahead. Nobody is served yet, and it is not done."),
         Outcome::ImportedBefore => format!("{source} was imported before; nothing is left to do. It had:"),
         Outcome::Rehearsed => format!("{source} was read, and nothing written. It has:"),
     }
@@ -122,6 +126,9 @@ fn next(report: &Report) -> Option<String> {
     let next = match report.outcome {
         Outcome::Imported => {
             "Next: highwater node recount (the field counts rows that were replaced), then highwater serve."
+        }
+        Outcome::Ahead => {
+            "Next: stop what writes there, and run it again without --ahead: it brings what has changed."
         }
         Outcome::Rehearsed if report.refused == 0 => "All of it can be held here.",
         _ => return None,
@@ -139,6 +146,7 @@ mod tests {
             password_file: None,
             tls: false,
             tls_ca: None,
+            ahead: false,
             dry_run: false,
         }
     }

@@ -109,6 +109,8 @@ async fn nobody_is_served_while_an_import_is_under_way() {
         assert_eq!(ready.status, 503, "{ready:?}");
         drop(node);
         field.run("delete from users where uid = 42");
+        let ahead = house.run(&["import", &field.url, "--ahead"]).done();
+        assert!(ahead.contains("Nobody is served yet, and it is not done"), "{ahead}");
         house.run(&["import", &field.url]).done();
         let node = house.serve(&[]);
         assert_eq!(exchange(node.at("public"), &device).json()["uid"], 41);

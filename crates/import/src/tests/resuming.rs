@@ -121,3 +121,24 @@ async fn a_server_that_dies_under_it_is_told_and_the_next_run_goes_on() {
     let report = crate::import(&test.store, &address, &mut |_| ()).await.expect("it is imported");
     assert_eq!((report.resumed, report.tables[2].rows), (true, 5_005));
 }
+
+#[tokio::test]
+async fn what_is_copied_ahead_stays_open_until_a_run_that_ends_it() {
+    for test in engines(TABLES).await {
+        let source = Source::with_users(1_500);
+        let ahead = async || crate::copy_ahead(&test.store, &source.address(), &mut |_| ()).await;
+        let first = ahead().await.expect("it is copied");
+        assert_eq!((first.outcome, first.copied, first.mended), (Outcome::Ahead, 1_507, 0));
+        assert!(crate::is_under_way(&test.store).await.expect("the store answers"));
+        assert!(rows(&test.store, "services").await.is_empty(), "nobody is served");
+        source.run("update users set generation = 5000 where uid = 4; insert into nodes values (900, 2, 'https://n', 1, 0, 1, 0, 0)");
+        let second = ahead().await.expect("it is caught up with");
+        assert_eq!((second.resumed, second.copied, second.mended), (true, 1, 1));
+        source.run("delete from users where uid = 5");
+        let last = import(&test, &source).await.expect("it is imported");
+        assert_eq!((last.outcome, last.copied, last.mended), (Outcome::Imported, 0, 1));
+        assert!(!crate::is_under_way(&test.store).await.expect("the store answers"));
+        same(&source, &test).await;
+        assert_eq!(ahead().await.expect("there is nothing to do").outcome, Outcome::ImportedBefore);
+    }
+}
