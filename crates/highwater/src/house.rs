@@ -34,6 +34,7 @@ pub(crate) struct House {
     pub(crate) bearer: Option<Bearer>,
     pub(crate) broker: Option<Broker>,
     pub(crate) sessions: Option<Sessions>,
+    pub(crate) idps: Option<Idps>,
     pub(crate) capabilities: Vec<Capability>,
     /// The sources of events, each with what can be asked how it is.
     pub(crate) sources: BTreeMap<String, ingest::Health>,
@@ -96,7 +97,7 @@ impl House {
             sources = if takes_in { ingest.sources } else { BTreeMap::new() };
         }
         let callers = Callers::new(store.clone(), &root);
-        Ok(Self { store, callers, ledger, bearer, broker, sessions, capabilities, sources })
+        Ok(Self { store, callers, ledger, bearer, broker, sessions, idps, capabilities, sources })
     }
 
     /// What brings the tables up to date.

@@ -27,6 +27,7 @@ use cli::{Cli, Command, Global, OfService, RpCommand};
 use client::Admin;
 use output::Shown;
 use roles::Roles;
+use serve::Origin;
 use settings::Settings;
 use std::io::Write;
 use std::process::ExitCode;
@@ -77,7 +78,10 @@ async fn run_configured(command: Command, global: &Global) -> Result<()> {
         if matches!(command, Command::Serve(_)) { settings.log.clone() } else { LogSettings::of_a_command() };
     telemetry::start_logs(&logs, Verbosity::from_flags(global.verbose))?;
     let shown = match command {
-        Command::Serve(options) => return serve::serve(&settings, &Roles::picked(&options.roles)).await,
+        Command::Serve(options) => {
+            let origin = Origin { file: global.config.clone(), flags: global.set.clone() };
+            return serve::serve(&settings, origin, &Roles::picked(&options.roles)).await;
+        }
         Command::Check => commands::check::run(&settings).await,
         Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
         Command::Import(options) => commands::import::run(&options, &settings).await?,

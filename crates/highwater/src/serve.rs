@@ -1,12 +1,17 @@
 //! `serve`: everything that runs, from the first socket to the last drained request.
 //!
 //! It starts even when the store does not answer: health says so, requests get 503, and it recovers by itself. It stops
-//! in two steps: the first signal lets what was begun finish, the second one ends at once.
+//! in two steps: the first signal lets what was begun finish, the second one ends at once. SIGHUP has the configuration read
+//! anew.
 
 mod doors;
+mod reload;
 mod signals;
 
+pub(crate) use reload::{Hot, Origin};
 pub(crate) use signals::Signals;
+
+use reload::Hangups;
 
 use crate::admin::health::Health;
 use crate::house::{House, Schema, Serving};
@@ -27,13 +32,14 @@ use work::{Lifecycle, Pace, Tick, work_through};
 const MIGRATION_PACE: Pace = Pace::every(Duration::from_secs(1));
 
 /// Runs until a signal or the death of a task.
-pub(crate) async fn serve(settings: &Settings, roles: &Roles) -> Result<()> {
-    let signals = Signals::listen()?;
+pub(crate) async fn serve(settings: &Settings, origin: Origin, roles: &Roles) -> Result<()> {
+    let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let telemetry = Telemetry::install(&settings.metrics.statsd)?;
     let running = Running::start(settings, roles, telemetry).await?;
     for (listener, place) in &running.places {
         tracing::info!(listener, place, "listening");
     }
+    running.life.spawn("reload", hangups.serve(origin, running.hot.clone(), running.life.stopping()));
     tracing::info!(store = ?running.engine, "serving");
     signals.until_ended(&running.life, running.grace).await?;
     tracing::info!("stopped");
@@ -49,6 +55,8 @@ pub(crate) struct Running {
     pub(crate) engine: store::Engine,
     /// How long a soft stop may take.
     pub(crate) grace: Duration,
+    /// What can change meanwhile.
+    pub(crate) hot: Hot,
 }
 
 impl Running {
@@ -79,10 +87,11 @@ impl Running {
             life.spawn(listener.name, listener.run(life.clone()));
         }
         life.spawn("metrics", telemetry.run(life.stopping()));
-        let engine = house.store.engine();
+        let (engine, hot) = (house.store.engine(), Hot::of(&house));
         life.spawn("store", house.store.clone().background(life.stopping()));
         life.spawn_short(start_workers(schema, workers, migrated, life.clone()));
-        Ok(Self { life, places, engine, grace: Duration::from_secs(settings.listen.limits.drain_seconds) })
+        let grace = Duration::from_secs(settings.listen.limits.drain_seconds);
+        Ok(Self { life, places, engine, grace, hot })
     }
 }
 

@@ -91,6 +91,9 @@ impl Settings {
         if let Some(broker) = &mut self.broker {
             broker.settle_paths(folder);
         }
+        if let Some(sessions) = &mut self.sessions {
+            sessions.settle_paths(folder);
+        }
     }
 }
 

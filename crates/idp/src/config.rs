@@ -241,7 +241,8 @@ impl IdpConfig {
         Url::parse(text).ok().filter(plain).ok_or_else(|| ConfigError::Url { idp: self.id.clone(), field })
     }
 
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// Whether it can work; touches nothing.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let idp = || self.id.clone();
         let named = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
         if self.issuers.is_empty() || !self.issuers.iter().all(|issuer| named(issuer)) {

@@ -166,6 +166,12 @@ impl Login {
         self.directory.refresh().await
     }
 
+    /// Sends at most so many requests a second from now on, `burst` of them at once after a pause; without a number as many
+    /// as come.
+    pub fn pace(&self, requests_per_second: Option<u32>, burst: Option<u32>) {
+        self.channel.pace(requests_per_second, burst);
+    }
+
     fn parties(&self) -> Parties<'_> {
         Parties { issuers: &self.issuers, client_id: &self.client_id }
     }

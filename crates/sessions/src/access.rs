@@ -112,7 +112,7 @@ impl Inner {
     /// The grant of a session that may be used: what the mark says counts before what rows say.
     fn usable<'a>(&self, held: &'a Held) -> Result<&'a HeldGrant, NoToken> {
         let now = self.now();
-        let ends_on = self.settings.ends_on(&held.account.idp);
+        let ends_on = self.settings().ends_on(&held.account.idp);
         if held.state == SessionState::Ended {
             return Err(NoToken::Ended(held.reason.unwrap_or(Reason::AccountChanged)));
         }
@@ -149,7 +149,7 @@ impl Inner {
 
     /// How long nothing may be presented: the floor after the last attempt, the wait after a failure.
     fn must_wait(&self, grant: &HeldGrant, now: Millis) -> Option<Duration> {
-        let cool_off = crate::settings::seconds(self.settings.cool_off_seconds);
+        let cool_off = crate::settings::seconds(self.settings().cool_off_seconds);
         let floor = grant.last_attempt_at.map(|at| at.plus(cool_off));
         let after_failure = grant.next_attempt_at.filter(|_| grant.failures > 0);
         let until = floor.max(after_failure)?;

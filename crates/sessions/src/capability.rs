@@ -1,6 +1,7 @@
 //! The sessions of one process put together, and what they hand the binary.
 
 use crate::consequence::{CAPABILITY, EndLogins};
+use crate::journal::Journal;
 use crate::lanes::{Lane, Lanes};
 use crate::rules::Chance;
 use crate::store::claim::ForgetOthers;
@@ -10,6 +11,7 @@ use crate::upstream::Upstream;
 use crate::worker::{self, BEAT};
 use crate::{InvalidSettings, Settings, feed, http, touches};
 use account::Millis;
+use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use keys::{DataKeys, Purpose, RootKey, data_keys};
 use ledger::{Capability, Role, Tombstones, Worker};
@@ -30,7 +32,7 @@ pub struct Sessions(pub(crate) Arc<Inner>);
 
 /// Everything that their parts share.
 pub(crate) struct Inner {
-    pub(crate) settings: Settings,
+    settings: Arc<ArcSwap<Settings>>,
     pub(crate) store: Store,
     pub(crate) tombstones: Tombstones,
     /// What tokens are sealed with.
@@ -40,6 +42,10 @@ pub(crate) struct Inner {
     pub(crate) upstream: Arc<dyn Upstream>,
     pub(crate) lanes: Lanes,
     pub(crate) touches: Touches,
+    /// Where outcomes are kept while the store cannot take them.
+    pub(crate) journal: Option<Journal>,
+    /// From which grant on those that wait are due anew, while timing was changed and not carried over.
+    pub(crate) respread_from: Mutex<Option<String>>,
     pub(crate) leases: LeaseHolder,
     pub(crate) life: Lifecycle,
     /// This process, as claims name it.
@@ -54,6 +60,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// As they are now: they may change while the process runs.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
     pub(crate) fn now(&self) -> Millis {
         self.store.clock().now()
     }
@@ -86,6 +97,7 @@ impl Inner {
         if self.store.engine() == Engine::Sqlite {
             self.store.run(ForgetOthers(self.owner.to_string())).await?;
         }
+        self.drain_journal().await?;
         self.ready.store(true, Ordering::Release);
         Ok(())
     }
@@ -123,7 +135,9 @@ impl Sessions {
         settings.check()?;
         let owner: Arc<str> = Uuid::new_v4().to_string().into();
         Ok(Self(Arc::new(Inner {
-            lanes: Lanes::new(&upstream, settings.concurrency),
+            lanes: Lanes::new(&upstream),
+            journal: settings.state_folder.clone().map(Journal::in_folder),
+            respread_from: Mutex::default(),
             keys: DataKeys::new(store.clone(), root, "tokens"),
             codes: root.hmac_key(Purpose::SessionCodes),
             leases: LeaseHolder::new(store.clone(), &*owner),
@@ -134,16 +148,31 @@ impl Sessions {
             alive_until: AtomicI64::new(0),
             ready: AtomicBool::new(false),
             owner,
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
             store,
             tombstones,
             upstream,
         })))
     }
 
+    /// Goes by other settings from now on. Changed timing is carried over to grants that wait, in the background.
+    ///
+    /// # Errors
+    /// When they cannot work: then nothing changes.
+    pub fn change(&self, settings: Settings) -> Result<(), InvalidSettings> {
+        settings.check()?;
+        let had = self.0.settings.swap(Arc::new(settings));
+        if had.times_otherwise(&self.0.settings()) {
+            *self.0.respread_from.lock() = Some(String::new());
+            self.0.store.signals().send(worker::TIMING);
+        }
+        self.0.room.notify_one();
+        Ok(())
+    }
+
     /// What account events mean here.
     pub fn consequence(&self) -> EndLogins {
-        EndLogins { settings: self.0.settings.clone(), store: self.0.store.clone() }
+        EndLogins { settings: Arc::clone(&self.0.settings), store: self.0.store.clone() }
     }
 
     /// What they hand the binary.
@@ -177,8 +206,16 @@ impl Sessions {
                 let pace = Pace::every(Duration::from_secs(5));
                 work_through(stop, wake, pace, move || worker::revoke(Arc::clone(&revocations))).await;
             });
+        let waiting = Arc::clone(&self.0);
+        let respread =
+            Worker::new("sessions.timing", Some(Role::Refresh), async move |stop: CancellationToken| {
+                let wake = waiting.store.signals().listen(worker::TIMING);
+                let pace = Pace::every(Duration::from_secs(5));
+                work_through(stop, wake, pace, move || worker::respread(Arc::clone(&waiting))).await;
+            });
         let mut all = vec![
             refresh,
+            respread,
             changes,
             revoke,
             self.by_the_clock("sessions.beat", BEAT, worker::beat),

@@ -5,7 +5,9 @@ use crate::rules::cutoff;
 use crate::store::changes::APPENDED;
 use crate::store::end::{EndBy, end, how_many};
 use crate::worker::REVOCATIONS;
+use arc_swap::ArcSwap;
 use ledger::{CarryOut, News, Outcome};
+use std::sync::Arc;
 use store::{Store, StoreError, Tx};
 
 /// The capability's name, as effect rows carry it.
@@ -18,7 +20,7 @@ const LARGEST_PART: i64 = 500;
 /// Ends logins, inside the ledger's transaction or right after it. Until then the mark and the state refuse them.
 #[derive(Clone)]
 pub struct EndLogins {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<ArcSwap<Settings>>,
     pub(crate) store: Store,
 }
 
@@ -39,7 +41,7 @@ impl CarryOut for EndLogins {
 
 impl EndLogins {
     async fn one(&self, tx: &mut Tx<'_>, news: &News, inline: bool) -> Result<Outcome, StoreError> {
-        let ends_on = self.settings.ends_on(&news.account.idp);
+        let ends_on = self.settings.load().ends_on(&news.account.idp);
         let Some(cutoff) = cutoff(&news.change, news.at, news.state, &ends_on) else {
             return Ok(Outcome::Done);
         };

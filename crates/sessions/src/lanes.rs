@@ -7,7 +7,7 @@ use crate::upstream::{Standing, Upstream};
 use account::{IdpId, Millis};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The lanes of one process, one for each identity provider.
 pub(crate) struct Lanes(BTreeMap<IdpId, Arc<Lane>>);
@@ -16,16 +16,17 @@ pub(crate) struct Lanes(BTreeMap<IdpId, Arc<Lane>>);
 pub(crate) struct Lane {
     pub(crate) idp: IdpId,
     upstream: Arc<dyn Upstream>,
-    room: Arc<Semaphore>,
+    taken: Arc<AtomicUsize>,
 }
 
+/// A place on a lane, until it is dropped.
+pub(crate) struct Place(Arc<AtomicUsize>);
+
 impl Lanes {
-    /// With places for so many on each.
-    pub(crate) fn new(upstream: &Arc<dyn Upstream>, places: u32) -> Self {
-        let places = usize::try_from(places).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    pub(crate) fn new(upstream: &Arc<dyn Upstream>) -> Self {
         let lane = |idp: IdpId| {
-            let (upstream, room) = (Arc::clone(upstream), Arc::new(Semaphore::new(places)));
-            (idp.clone(), Arc::new(Lane { idp, upstream, room }))
+            let (upstream, taken) = (Arc::clone(upstream), Arc::default());
+            (idp.clone(), Arc::new(Lane { idp, upstream, taken }))
         };
         Self(upstream.idps().into_iter().map(lane).collect())
     }
@@ -45,9 +46,23 @@ impl Lane {
         self.upstream.standing(&self.idp, now)
     }
 
-    /// Places for up to `most`: no more than may be asked now.
-    pub(crate) fn places(&self, most: usize, now: Millis) -> Vec<OwnedSemaphorePermit> {
-        let most = most.min(self.room.available_permits()).min(self.standing(now).room);
-        (0..most).map_while(|_| Arc::clone(&self.room).try_acquire_owned().ok()).collect()
+    /// Places for up to `most`, of the `all` that there are: no more than may be asked now. One dispatcher takes them.
+    pub(crate) fn places(&self, most: usize, all: usize, now: Millis) -> Vec<Place> {
+        let free = all.saturating_sub(self.taken.load(Ordering::Acquire));
+        let most = most.min(free).min(self.standing(now).room);
+        (0..most).map(|_| Place::taken(&self.taken)).collect()
+    }
+}
+
+impl Place {
+    fn taken(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -21,6 +21,7 @@ mod feed;
 mod health;
 mod http;
 mod ids;
+mod journal;
 mod lanes;
 mod login;
 mod meters;

@@ -153,12 +153,12 @@ impl Inner {
 
     /// The session of a login, and what it is refreshed by.
     fn create(&self, login: Login, grant: NewGrant, code: Option<CodeName>, now: Millis) -> Create {
-        let longest = hours(self.settings.longest_session_hours);
-        let life = login.lifetime.unwrap_or_else(|| hours(self.settings.session_hours)).min(longest);
+        let longest = hours(self.settings().longest_session_hours);
+        let life = login.lifetime.unwrap_or_else(|| hours(self.settings().session_hours)).min(longest);
         Create {
             id: SessionId::fresh(),
             tombstone: self.tombstones.hash(&login.account),
-            ends_on: self.settings.ends_on(&login.account.idp),
+            ends_on: self.settings().ends_on(&login.account.idp),
             account: login.account,
             sid: login.sid,
             // Nobody proves who they are in the future: that would outlive the next event.
@@ -175,8 +175,8 @@ impl Inner {
 
     /// Whoever logs in is looked at, if anybody is, unless that was done just now.
     fn look_since(&self, now: Millis) -> Option<Millis> {
-        let cool_off = crate::settings::seconds(self.settings.cool_off_seconds);
-        (self.settings.userinfo_seconds > 0).then(|| now.minus(cool_off))
+        let cool_off = crate::settings::seconds(self.settings().cool_off_seconds);
+        (self.settings().userinfo_seconds > 0).then(|| now.minus(cool_off))
     }
 
     fn created(&self, id: SessionId, created: Created) -> Result<SessionId, LoginError> {
@@ -203,7 +203,7 @@ impl Inner {
             None => Some(None),
         };
         let expires_at = tokens.expires_in.map(|life| now.plus(life));
-        let timing = self.settings.policy(&account.idp).timing;
+        let timing = self.settings().policy(&account.idp).timing;
         Some(Sealed {
             access_token: seal(Field::AccessToken, &tokens.access_token)?,
             refresh_token: seal_if_there(Field::RefreshToken, &tokens.refresh_token)?,

@@ -1,6 +1,7 @@
 use crate::rules::{EndsOn, Policy, Profile, Rotation, Timing};
 use account::IdpId;
 use serde::Deserialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub struct Settings {
     pub ended_days: u32,
     /// Hours that changes are kept for those who watch: who was away longer starts over.
     pub changes_hours: u32,
+    /// A folder of this node's own, where outcomes of refreshes are kept, sealed, while the database cannot be reached; none
+    /// unless set.
+    pub state_folder: Option<PathBuf>,
     /// What is particular to identity providers.
     pub idps: Vec<IdpSettings>,
 }
@@ -76,6 +80,7 @@ impl Default for Settings {
             data_bytes: 16_384,
             ended_days: 7,
             changes_hours: 24,
+            state_folder: None,
             idps: Vec::new(),
         }
     }
@@ -118,6 +123,18 @@ impl Settings {
         Ok(())
     }
 
+    /// Folders are where the configuration is, wherever the process is started.
+    pub fn settle_paths(&mut self, folder: &Path) {
+        if let Some(own) = &mut self.state_folder {
+            *own = folder.join(&*own);
+        }
+    }
+
+    /// Whether grants that wait would be due at other times by the others.
+    pub(crate) fn times_otherwise(&self, others: &Self) -> bool {
+        self.timing() != others.timing()
+    }
+
     /// What holds for an identity provider.
     pub fn policy(&self, idp: &IdpId) -> Policy {
         let own = self.of(idp);
@@ -125,14 +142,17 @@ impl Settings {
             rotation: own.rotation,
             reuse_grace: seconds(own.reuse_grace_seconds),
         });
-        let timing = Timing {
+        Policy { timing: self.timing(), profile, idle_after: hours(self.idle_hours) }
+    }
+
+    fn timing(&self) -> Timing {
+        Timing {
             grace: seconds(self.grace_seconds),
             share_percent: self.lifetime_share_percent,
             cool_off: seconds(self.cool_off_seconds),
             interval: seconds(self.unknown_lifetime_seconds),
             longest_wait: seconds(self.longest_wait_seconds),
-        };
-        Policy { timing, profile, idle_after: hours(self.idle_hours) }
+        }
     }
 
     /// Which password events end an identity provider's logins.

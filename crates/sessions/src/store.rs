@@ -1,5 +1,17 @@
 //! What is kept of sessions, and its named operations: on both engines, in sets.
 
+/// A row set that is said to be few rows, to be joined to a large table (docs/decisions/0109): PostgreSQL takes a limit that it does
+/// not know for a tenth of the rows, so two of them make of its hundred one, and it goes by the indexes from the first day on.
+macro_rules! few {
+    ($rows:literal) => {
+        concat!(
+            "(select * from (select * from ",
+            $rows,
+            " as a limit (select 1000000)) as b limit (select 1000000))"
+        )
+    };
+}
+
 pub(crate) mod changes;
 pub(crate) mod claim;
 pub(crate) mod codes;
@@ -9,6 +21,7 @@ pub(crate) mod find;
 pub(crate) mod patch;
 pub(crate) mod reap;
 pub(crate) mod reseal;
+pub(crate) mod respread;
 pub(crate) mod retention;
 pub(crate) mod revocations;
 pub(crate) mod rows;
@@ -32,6 +45,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     patch::STATEMENTS,
     reap::STATEMENTS,
     reseal::STATEMENTS,
+    respread::STATEMENTS,
     retention::STATEMENTS,
     revocations::STATEMENTS,
     settle::STATEMENTS,

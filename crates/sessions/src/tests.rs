@@ -6,6 +6,8 @@ mod codes;
 mod crashing;
 mod ending;
 mod handing;
+mod hot;
+mod journal;
 mod outage;
 mod pretender;
 mod refreshing;

@@ -11,6 +11,7 @@
 mod attempt;
 mod beat;
 mod reseal;
+mod respread;
 mod revoke;
 mod settle;
 mod sweep;
@@ -18,6 +19,7 @@ mod users;
 
 pub(crate) use attempt::attempt;
 pub(crate) use beat::{BEAT, beat};
+pub(crate) use respread::{TOPIC as TIMING, respread};
 pub(crate) use revoke::{TOPIC as REVOCATIONS, revoke};
 pub(crate) use settle::settle;
 pub(crate) use sweep::{measure, reap, sweep};
@@ -26,6 +28,7 @@ pub(crate) use users::{TOPIC as USERS, look};
 use attempt::shortened;
 
 use crate::capability::Inner;
+use crate::lanes::Place;
 use crate::store::claim::{Claim, Claimed};
 use crate::store::reap::ReleaseStrays;
 use crate::store::settle::Attempted;
@@ -34,7 +37,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +51,7 @@ const LARGEST_CLAIM: usize = 128;
 /// What came of an attempt, and the room it takes until that is committed.
 pub(crate) struct Outcome {
     pub(crate) attempted: Attempted,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 struct Dispatcher {
@@ -115,8 +117,9 @@ impl Dispatcher {
     async fn claim(&mut self) -> Result<bool, StoreError> {
         let inner = Arc::clone(&self.inner);
         let now = inner.now();
-        let mut places: HashMap<IdpId, Vec<OwnedSemaphorePermit>> =
-            inner.lanes.iter().map(|lane| (lane.idp.clone(), lane.places(LARGEST_CLAIM, now))).collect();
+        let all = usize::try_from(inner.settings().concurrency).unwrap_or(usize::MAX);
+        let mut places: HashMap<IdpId, Vec<Place>> =
+            inner.lanes.iter().map(|lane| (lane.idp.clone(), lane.places(LARGEST_CLAIM, all, now))).collect();
         places.retain(|_, places| !places.is_empty());
         if places.is_empty() {
             return Ok(false);
@@ -126,21 +129,21 @@ impl Dispatcher {
         let claim = Claim { rooms, owner: inner.owner.to_string(), now };
         let claimed = inner.store.run(claim).await.inspect_err(|_| self.has_strays = true)?;
         for it in claimed {
-            if let Some(permit) = places.get_mut(&it.account.idp).and_then(Vec::pop) {
-                self.begin(it, permit);
+            if let Some(place) = places.get_mut(&it.account.idp).and_then(Vec::pop) {
+                self.begin(it, place);
             }
         }
         // Where every place was taken there may be more.
         Ok(places.values().any(Vec::is_empty))
     }
 
-    fn begin(&mut self, claimed: Claimed, permit: OwnedSemaphorePermit) {
+    fn begin(&mut self, claimed: Claimed, place: Place) {
         let (inner, outcomes) = (Arc::clone(&self.inner), self.outcomes.clone());
         inner.under_way.lock().insert(claimed.id.to_string());
         self.under_way.spawn(async move {
             let attempted = attempt(&inner, claimed, false).await;
             // The settler outlives every attempt.
-            drop(outcomes.send(Outcome { attempted, _permit: permit }));
+            drop(outcomes.send(Outcome { attempted, _place: place }));
         });
     }
 }

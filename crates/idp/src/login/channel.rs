@@ -44,6 +44,8 @@ struct Bucket {
     tokens: TokenBucket,
     /// What requests in the background leave in it.
     kept: u32,
+    /// How many a second, and at once.
+    pace: (u32, u32),
 }
 
 /// Leave to send one request, and the place it takes.
@@ -65,7 +67,7 @@ impl Channel {
             client,
             timeout: login.timeout,
             places: Places::new(login.max_in_flight),
-            bucket: Mutex::new(login.requests_per_second.map(|rate| Bucket::new(rate, login.burst))),
+            bucket: Mutex::new(Bucket::of(login.requests_per_second, login.burst)),
             gates: std::array::from_fn(|_| Mutex::new(Gate::new(None))),
         })
     }
@@ -92,6 +94,20 @@ impl Channel {
         self.give_back();
         let retry_after = gate.lock().spared_for(now).max(SOON);
         Err(HeldBack::Spared { retry_after })
+    }
+
+    /// From now on at most so many requests a second.
+    pub(crate) fn pace(&self, per_second: Option<u32>, burst: Option<u32>) {
+        let mut bucket = self.bucket.lock();
+        let is_same = match (&*bucket, per_second) {
+            (Some(bucket), Some(rate)) => bucket.pace == (rate, burst.unwrap_or(rate)),
+            (None, None) => true,
+            _ => false,
+        };
+        // One that stays the same stays as full as it is.
+        if !is_same {
+            *bucket = Bucket::of(per_second, burst);
+        }
     }
 
     /// The breaker's name for its state, and how long the endpoint is left alone from now.
@@ -161,11 +177,16 @@ impl Places {
 }
 
 impl Bucket {
+    /// None where there is no bound.
+    fn of(per_second: Option<u32>, burst: Option<u32>) -> Option<Self> {
+        per_second.map(|rate| Self::new(rate, burst))
+    }
+
     /// It was full at any time before the first request.
     fn new(per_second: u32, burst: Option<u32>) -> Self {
         let burst = burst.unwrap_or(per_second);
         let tokens = TokenBucket::new(Rate::per_second(per_second), burst, Millis::ZERO);
-        Self { tokens, kept: burst / 4 }
+        Self { tokens, kept: burst / 4, pace: (per_second, burst) }
     }
 
     fn take(&mut self, priority: Priority, now: Millis) -> Result<(), Duration> {
@@ -238,6 +259,20 @@ mod tests {
         assert!(leave(&channel, Priority::Waited, T0).await.is_err());
         let later = T0.plus(Duration::from_millis(500));
         leave(&channel, Priority::Background, later).await.expect("the rate goes on");
+    }
+
+    #[tokio::test]
+    async fn a_rate_may_change_and_one_that_stays_is_not_filled_anew() {
+        let channel = channel(|login| login.requests_per_second = Some(4));
+        for _ in 0..3 {
+            leave(&channel, Priority::Background, T0).await.expect("within the rate");
+        }
+        channel.pace(Some(4), None);
+        assert_eq!(channel.room(T0), 0, "it is as empty as it was");
+        channel.pace(Some(40), Some(8));
+        assert_eq!(channel.room(T0), 6);
+        channel.pace(None, None);
+        assert_eq!(channel.room(T0), 48, "the places alone bound it");
     }
 
     #[tokio::test]

@@ -158,8 +158,11 @@ fn check(inner: &Inner, new: &NewSession) -> Result<(), Problem> {
     }
     for (what, object) in [("claims", &new.claims), ("data", &new.data)] {
         let size = serde_json::to_string(object).map_or(usize::MAX, |text| text.len());
-        if size > inner.settings.data_bytes {
-            return Err(Problem::invalid(format!("{what} has at most {} bytes", inner.settings.data_bytes)));
+        if size > inner.settings().data_bytes {
+            return Err(Problem::invalid(format!(
+                "{what} has at most {} bytes",
+                inner.settings().data_bytes
+            )));
         }
     }
     Ok(())

@@ -162,9 +162,9 @@ async fn patch_session(
     let (id, patch) = (named(&id)?, given(body)?);
     let Some(account) = inner.store.scan(AccountOf(id.clone())).await? else { return Err(not_there(&id)) };
     let now = inner.now();
-    let longest = crate::settings::hours(inner.settings.longest_session_hours);
+    let longest = crate::settings::hours(inner.settings().longest_session_hours);
     let life = patch.lifetime_seconds.map(|seconds| Duration::from_secs(seconds.into()).min(longest));
-    let most_bytes = inner.settings.data_bytes;
+    let most_bytes = inner.settings().data_bytes;
     let patch = Patch {
         id: id.clone(),
         account,

@@ -164,7 +164,7 @@ impl Inner {
     }
 
     async fn make(&self, login: Login, code: CodeName, given: Given, identity: Identity) -> Outcome {
-        let timing = self.settings.policy(&code.idp).timing;
+        let timing = self.settings().policy(&code.idp).timing;
         let tokens = Tokens {
             id: given.grant,
             access_token: given.access_token,

@@ -2,6 +2,7 @@
 
 use super::{Chance, GrantState, History, Profile, Reason, Timing, back_off, may_present_again, refresh_at};
 use account::Millis;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What came of presenting a refresh token once.
@@ -85,7 +86,7 @@ pub enum Before {
 }
 
 /// What becomes of a grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {
     /// It has new tokens, and is refreshed then.
     Renewed(Millis),

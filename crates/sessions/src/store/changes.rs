@@ -40,8 +40,9 @@ store::statements! {
     // What a page has of each session is how it is now: a change that is not its last is not shown.
     pub(super) static AFTER = both(concat!(
         "select ", session_columns!(),
-        " from session_changes c join sessions s on s.id = c.session_id", session_joins!(),
-        "where c.position > $1 and c.position <= $2 order by c.position"));
+        " from ",
+        few!("(select session_id, position from session_changes where position > $1 and position <= $2 order by position)"),
+        " as changed join sessions s on s.id = changed.session_id", session_joins!(), "order by changed.position"));
     static LAST = both("select max(position), min(at) from session_changes where position > $1 and position <= $1 + $2");
     pub(crate) static SNAPSHOT = both(concat!(
         "select ", session_columns!(), " from sessions s", session_joins!(),

@@ -26,29 +26,37 @@ store::statements! {
         "update sessions set state = 1, reason = $2, ended_at = $3, updated_at = $3, version = version + 1
          where id in (select id from sessions where idp = $1 and sid = $5 and state = 0 order by id limit $4)
          returning id, grant_id");
-    pub(super) static EXPIRED = both(
+    pub(super) static EXPIRED = both(concat!(
         "update sessions set state = 1, reason = $2, ended_at = $3, updated_at = $3, version = version + 1
-         from {rows $1: id text} as r
+         from ",
+        few!("{rows $1: id text}"),
+        " as r
          where sessions.id = r.id and sessions.state = 0 and sessions.expires_at <= $3 and cast($4 as bigint) > 0
-         returning sessions.id, sessions.grant_id");
+         returning sessions.id, sessions.grant_id"));
     // An outcome counts only while the claim is its own.
     static MINE = both("select 1 from grants where id = $1 and fence = $2 and state < 3 and owner is not null {for_update}");
     // Those whose last session has ended.
-    pub(super) static LAST_ONES = both(
-        "select g.id from {rows $1: id text} as r join grants g on g.id = r.id
-         where g.state < 3 and not exists (select 1 from sessions s where s.grant_id = g.id and s.state = 0)");
+    pub(super) static LAST_ONES = both(concat!(
+        "select g.id from ",
+        few!("{rows $1: id text}"),
+        " as r join grants g on g.id = r.id
+         where g.state < 3 and not exists (select 1 from sessions s where s.grant_id = g.id and s.state = 0)"));
     // What is sealed goes over as it is: it is sealed for the grant and the generation.
-    static REVOKE = both(
+    static REVOKE = both(concat!(
         "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,
            created_at)
          select g.id, g.generation, g.idp, g.refresh_token, 0, 0, $2, 0, $2
-         from {rows $1: id text} as r join grants g on g.id = r.id
+         from ",
+        few!("{rows $1: id text}"),
+        " as r join grants g on g.id = r.id
          where g.state < 3 and g.refresh_token is not null
-         on conflict (grant_id, generation) do nothing");
-    static END = both(
+         on conflict (grant_id, generation) do nothing"));
+    static END = both(concat!(
         "update grants set state = 3, reason = $2, ended_at = $3, updated_at = $3, access_token = null,
            refresh_token = null, dpop_key = null, next_attempt_at = null, owner = null
-         from {rows $1: id text} as r where grants.id = r.id and grants.state < 3 returning grants.id");
+         from ",
+        few!("{rows $1: id text}"),
+        " as r where grants.id = r.id and grants.state < 3 returning grants.id"));
     static REVOKE_ORPHANS = both(
         "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,
            created_at)

@@ -15,7 +15,7 @@ store::statements! {
         "select ", claimed_columns!(), " from grants
          where owner is not null and state < 3
            and not exists (select 1 from session_refreshers r where r.owner = grants.owner and r.alive_until > $1)
-         limit $2 {for_update_skip_locked}"));
+         order by owner limit $2 {for_update_skip_locked}"));
     // They were never sent: nothing is in doubt that was not before.
     static RELEASE = both(
         "update grants set owner = null, presented_at = case when state = 0 then null else presented_at end
@@ -82,7 +82,7 @@ impl Reap {
             unknowns: it.presented.history.unknowns.saturating_add(1),
             presented_at: Some(it.presented.first_at),
             had_lapsed: false,
-            error: Some((outcome.class(), "the process that refreshed it is gone".to_owned())),
+            error: Some((outcome.class().into(), "the process that refreshed it is gone".to_owned())),
         }
     }
 }

@@ -20,17 +20,21 @@ store::statements! {
     // They are not sealed anew: they are gone within the hour.
     static ANY_CODE = both("select 1 from session_codes where state = 1 and access_token like $1 limit 1");
     static ANY_REVOCATION = both("select 1 from session_revocations where state = 0 and token like $1 limit 1");
-    static WRITE = both(
+    static WRITE = both(concat!(
         "update grants set access_token = r.access_token, refresh_token = r.refresh_token, dpop_key = r.dpop_key
-         from {rows $1: id text, generation bigint, old text, access_token text, refresh_token text, dpop_key text} as r
+         from ",
+        few!("{rows $1: id text, generation bigint, old text, access_token text, refresh_token text, dpop_key text}"),
+        " as r
          where grants.id = r.id and grants.generation = r.generation and grants.owner is null and grants.state < 3
-           and grants.access_token = r.old");
+           and grants.access_token = r.old"));
     static REVOCATIONS = both(
         "select id, grant_id, generation, token from session_revocations where state = 0 and token not like $1
          order by id limit $2");
-    static WRITE_REVOCATION = both(
-        "update session_revocations set token = r.token from {rows $1: id bigint, old text, token text} as r
-         where session_revocations.id = r.id and session_revocations.token = r.old and session_revocations.state = 0");
+    static WRITE_REVOCATION = both(concat!(
+        "update session_revocations set token = r.token from ",
+        few!("{rows $1: id bigint, old text, token text}"),
+        " as r
+         where session_revocations.id = r.id and session_revocations.token = r.old and session_revocations.state = 0"));
 }
 
 /// What a key's sealed texts look like.

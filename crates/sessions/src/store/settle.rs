@@ -1,55 +1,67 @@
 //! Settling: what came of attempts, many in one transaction. Every outcome is conditional on its claim.
 
 use super::end::{EndBy, end, revoke_later};
+
 use super::rows::{Object, session_id};
 use super::{changes, create, ids, json, users};
 use crate::rules::{GrantState, Next};
 use crate::{GrantId, Reason, meters};
 use account::{AccountId, Millis};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Operation, StoreError, Tx};
 
 store::statements! {
-    pub(super) static RENEW = both(
+    pub(super) static RENEW = both(concat!(
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
            access_token = r.access_token, refresh_token = r.refresh_token,
            dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
            claims = coalesce(r.claims, grants.claims), issued_at = $2, expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, owner = null, presented_at = null, failures = 0,
            unknowns = 0, updated_at = $2
-         from {rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint} as r
+         from ",
+        few!("{rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
+           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint}"),
+        " as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.state < 3
            and grants.owner is not null
-         returning grants.id");
+         returning grants.id"));
     // The reply that was given up as lost came after all, and nobody has presented anything since.
-    static RENEW_LATE = both(
+    static RENEW_LATE = both(concat!(
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
            access_token = r.access_token, refresh_token = r.refresh_token,
            dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
            claims = coalesce(r.claims, grants.claims), issued_at = $2, expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, presented_at = null, failures = 0, unknowns = 0,
            updated_at = $2
-         from {rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint} as r
+         from ",
+        few!("{rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
+           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint}"),
+        " as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.owner is null
            and (grants.state = 1 or (grants.state = 2 and grants.reason = 'lost_reply'))
-         returning grants.id");
-    static ENDED = both(
-        "select g.id from {rows $1: id text} as r join grants g on g.id = r.id where g.state = 3");
-    pub(super) static PUT_OFF = both(
+         returning grants.id"));
+    static ENDED = both(concat!(
+        "select g.id from ",
+        few!("{rows $1: id text}"),
+        " as r join grants g on g.id = r.id where g.state = 3"));
+    pub(super) static PUT_OFF = both(concat!(
         "update grants set state = r.state, reason = r.reason, failures = r.failures, unknowns = r.unknowns,
            presented_at = r.presented_at, next_attempt_at = r.next_attempt_at, owner = null,
            error_class = coalesce(r.error_class, grants.error_class), error_text = coalesce(r.error_text, grants.error_text),
            error_at = case when r.error_class is null then grants.error_at else $2 end, updated_at = $2
-         from {rows $1: id text, fence bigint, state smallint, reason text, failures integer, unknowns integer,
-           presented_at bigint, next_attempt_at bigint, error_class text, error_text text} as r
+         from ",
+        few!("{rows $1: id text, fence bigint, state smallint, reason text, failures integer, unknowns integer,
+           presented_at bigint, next_attempt_at bigint, error_class text, error_text text}"),
+        " as r
          where grants.id = r.id and grants.fence = r.fence and grants.state < 3 and grants.owner is not null
-         returning grants.id");
-    pub(super) static SESSIONS_OF = both(
+         returning grants.id"));
+    pub(super) static SESSIONS_OF = both(concat!(
         "update sessions set version = sessions.version + 1, updated_at = $2
-         from {rows $1: id text} as r where sessions.grant_id = r.id and sessions.state = 0 returning sessions.id");
+         from ",
+        few!("{rows $1: id text}"),
+        " as r where sessions.grant_id = r.id and sessions.state = 0 returning sessions.id"));
     pub(super) static TROUBLE = both(
         "insert into session_idps (idp, error_class, error_text, error_at) values ($1, $2, $3, $4)
          on conflict (idp) do update set error_class = excluded.error_class, error_text = excluded.error_text,
@@ -57,7 +69,7 @@ store::statements! {
 }
 
 /// One attempt and what came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Attempted {
     pub(crate) id: GrantId,
     pub(crate) account: AccountId,
@@ -73,11 +85,11 @@ pub(crate) struct Attempted {
     /// No access token lived when it was made.
     pub(crate) had_lapsed: bool,
     /// What went wrong: its kind, and in words.
-    pub(crate) error: Option<(&'static str, String)>,
+    pub(crate) error: Option<(Cow<'static, str>, String)>,
 }
 
 /// New tokens, sealed for the next generation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Renewal {
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
@@ -205,7 +217,7 @@ impl Attempted {
             unknowns: self.unknowns,
             presented_at: self.presented_at.filter(|_| in_doubt),
             next_attempt_at,
-            error_class: self.error.as_ref().map(|(class, _)| *class),
+            error_class: self.error.as_ref().map(|(class, _)| &**class),
             error_text: self.error.as_ref().map(|(_, text)| text.as_str()),
         })
     }
@@ -325,7 +337,7 @@ impl Settle {
 
     /// The last thing that went wrong with each identity provider.
     async fn note_trouble(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let mut last: BTreeMap<&str, &(&'static str, String)> = BTreeMap::new();
+        let mut last: BTreeMap<&str, &(Cow<'static, str>, String)> = BTreeMap::new();
         for it in &self.attempts {
             // A grant that is no more is no trouble of its identity provider.
             if let Some(error) = it.error.as_ref().filter(|_| it.next != Next::Ended(Reason::RefusedByIdp)) {
@@ -333,7 +345,7 @@ impl Settle {
             }
         }
         for (idp, (class, text)) in last {
-            tx.execute(&TROUBLE, &[idp.into(), (*class).into(), text.into(), self.now.into()]).await?;
+            tx.execute(&TROUBLE, &[idp.into(), (&**class).into(), text.into(), self.now.into()]).await?;
         }
         Ok(())
     }

@@ -11,18 +11,22 @@ use store::{Operation, StoreError, Tx};
 const COARSE: Duration = Duration::from_mins(5);
 
 store::statements! {
-    pub(super) static TOUCH = both(
+    pub(super) static TOUCH = both(concat!(
         "insert into session_touches (session_id, touched_at)
-         select r.id, r.at from {rows $1: id text, at bigint} as r join sessions s on s.id = r.id where s.state = 0
+         select r.id, r.at from ",
+        few!("{rows $1: id text, at bigint}"),
+        " as r join sessions s on s.id = r.id where s.state = 0
          on conflict (session_id) do update set touched_at = excluded.touched_at
-           where session_touches.touched_at < excluded.touched_at");
+           where session_touches.touched_at < excluded.touched_at"));
     // One that was left alone because nobody used it is refreshed again.
-    pub(super) static USED = both(
+    pub(super) static USED = both(concat!(
         "update grants set used_at = $2,
-           next_attempt_at = case when state = 0 and owner is null then coalesce(next_attempt_at, $2) else next_attempt_at end
-         from (select distinct s.grant_id as grant_id from {rows $1: id text, at bigint} as r
-               join sessions s on s.id = r.id where s.grant_id is not null) as u
-         where grants.id = u.grant_id and grants.state < 3 and (grants.used_at < $3 or grants.next_attempt_at is null)");
+           next_attempt_at = case when grants.state = 0 and grants.owner is null then coalesce(grants.next_attempt_at, $2)
+             else grants.next_attempt_at end
+         from ",
+        few!("{rows $1: id text, at bigint}"),
+        " as r join sessions s on s.id = r.id
+         where grants.id = s.grant_id and grants.state < 3 and (grants.used_at < $3 or grants.next_attempt_at is null)"));
 }
 
 /// Keeps that sessions were used.

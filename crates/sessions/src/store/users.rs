@@ -5,7 +5,7 @@
 
 use super::rows::{account, count, grant_id, session_id};
 use super::settle::TROUBLE;
-use super::{changes, create, json};
+use super::{changes, create, ids, json};
 use crate::{GrantId, Object};
 use account::{AccountId, IdpId, Millis};
 use serde::Serialize;
@@ -24,41 +24,59 @@ store::statements! {
            order by next_fetch_at limit $4 {for_update_skip_locked})
          returning idp, subject, failures, claims");
     // Of a user's grants one that is refreshed, and of those the one whose token lives longest.
-    pub(super) static TOKENS = both(
-        "select r.subject, g.id, g.generation, g.access_token, g.dpop_key
-         from {rows $1: subject text} as r join grants g on g.id = (
-           select o.id from grants o where o.idp = $2 and o.subject = r.subject and o.state < 3
-             and o.access_token is not null and (o.expires_at is null or o.expires_at > $3)
-           order by o.state, o.expires_at desc limit 1)");
+    pub(super) static BEST = both(concat!(
+        "select r.subject, (
+           select g.id from grants g where g.idp = $2 and g.subject = r.subject and g.state < 3
+             and g.access_token is not null and (g.expires_at is null or g.expires_at > $3)
+           order by g.state, g.expires_at desc limit 1)
+         from ",
+        few!("{rows $1: subject text}"),
+        " as r"));
+    pub(super) static RIGHTS = both(concat!(
+        "select g.subject, g.id, g.generation, g.access_token, g.dpop_key from ",
+        few!("{rows $1: id text}"),
+        " as r join grants g on g.id = r.id where g.access_token is not null"));
     // Nobody is logged in any more: what was said of the user goes.
-    pub(super) static FORGET = both(
+    pub(super) static FORGET = both(concat!(
         "delete from session_users where idp = $2 and subject in (
-           select r.subject from {rows $1: subject text} as r
+           select r.subject from ",
+        few!("{rows $1: subject text}"),
+        " as r
            where not exists (select 1 from sessions s where s.idp = $2 and s.subject = r.subject and s.state = 0))
-         returning subject");
-    pub(super) static SETTLE = both(
+         returning subject"));
+    pub(super) static SETTLE = both(concat!(
         "update session_users set claims = coalesce(r.claims, session_users.claims),
            fetched_at = coalesce(r.fetched_at, session_users.fetched_at), next_fetch_at = r.next_fetch_at,
            failures = r.failures, error_text = coalesce(r.error_text, session_users.error_text),
            error_at = case when r.error_text is null then session_users.error_at else $2 end
-         from {rows $1: idp text, subject text, lease bigint, claims text, fetched_at bigint, next_fetch_at bigint,
-           failures integer, error_text text} as r
+         from ",
+        few!("{rows $1: idp text, subject text, lease bigint, claims text, fetched_at bigint, next_fetch_at bigint,
+           failures integer, error_text text}"),
+        " as r
          where session_users.idp = r.idp and session_users.subject = r.subject and session_users.next_fetch_at = r.lease
-         returning session_users.subject");
-    pub(super) static SESSIONS_OF = both(
+         returning session_users.subject"));
+    pub(super) static SESSIONS_OF = both(concat!(
         "update sessions set version = sessions.version + 1, updated_at = $2
-         from {rows $1: idp text, subject text} as r
-         where sessions.idp = r.idp and sessions.subject = r.subject and sessions.state = 0 returning sessions.id");
+         from ",
+        few!("{rows $1: idp text, subject text}"),
+        " as r
+         where sessions.idp = r.idp and sessions.subject = r.subject and sessions.state = 0 returning sessions.id"));
     // Whose access token is not taken is refreshed, unless that was just tried, or has failed already.
-    pub(super) static HURRY = both(
-        "update grants set next_attempt_at = $2 from {rows $1: id text, generation bigint} as r
+    pub(super) static HURRY = both(concat!(
+        "update grants set next_attempt_at = $2 from ",
+        few!("{rows $1: id text, generation bigint}"),
+        " as r
          where grants.id = r.id and grants.generation = r.generation and grants.state < 2 and grants.owner is null
            and grants.failures = 0 and coalesce(grants.last_attempt_at, 0) <= $3
-         returning grants.id");
+         returning grants.id"));
     // After a while without a token that lived there is one again.
-    pub(super) static WAKE = both(
-        "update session_users set next_fetch_at = $2 from {rows $1: idp text, subject text} as r
-         where session_users.idp = r.idp and session_users.subject = r.subject and session_users.failures = 0");
+    pub(super) static WAKE = both(concat!(
+        "update session_users set
+           next_fetch_at = case when session_users.failures = 0 then $2 else session_users.next_fetch_at end
+         from ",
+        few!("{rows $1: idp text, subject text}"),
+        " as r
+         where session_users.idp = r.idp and session_users.subject = r.subject"));
     static OVERDUE = both(
         "select count(*), coalesce(min(next_fetch_at), 0) from (select next_fetch_at from session_users
            where idp = $1 and next_fetch_at <= $2 order by next_fetch_at limit 10000) as some_of_them");
@@ -134,8 +152,10 @@ impl ClaimUsers {
     async fn find_rights(&self, tx: &mut Tx<'_>, due: &mut [DueUser]) -> Result<(), StoreError> {
         let rows = subjects(due.iter());
         let params = [(&rows).into(), self.idp.as_str().into(), self.now.into()];
+        let best = tx.query(&BEST, &params, |row| Ok(row.opt_text(1)?.map(str::to_owned))).await?;
+        let rows = ids(best.iter().flatten().map(String::as_str));
         let found = tx
-            .query(&TOKENS, &params, |row| {
+            .query(&RIGHTS, &[(&rows).into()], |row| {
                 let right = Right {
                     grant: grant_id(row.text(1)?)?,
                     generation: row.int(2)?,

@@ -9,7 +9,7 @@ use crate::worker::{attempt, settle};
 
 impl House {
     /// Claims what is due, and goes no further.
-    async fn claims(&self) -> Vec<Claimed> {
+    pub(super) async fn claims(&self) -> Vec<Claimed> {
         let (owner, now) = (self.inner().owner.to_string(), self.clock.now());
         let claim = Claim { rooms: vec![(main_idp(), 100)], owner, now };
         self.store.run(claim).await.expect("the store answers")

@@ -10,13 +10,14 @@ use crate::store::settle::{Attempted, Renewal};
 use crate::upstream::{Ask, Class, Fresh, Secret, Trouble};
 use account::Millis;
 use keys::CannotOpen;
+use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Presents a claimed grant's refresh token, once, if that may be done.
 pub(crate) async fn attempt(inner: &Inner, claimed: Claimed, is_waited_for: bool) -> Attempted {
     let now = inner.now();
-    let policy = inner.settings.policy(&claimed.account.idp);
+    let policy = inner.settings().policy(&claimed.account.idp);
     let mut presented = claimed.presented;
     if is_waited_for {
         presented.used_at = now;
@@ -101,7 +102,7 @@ async fn judge(
                 failures,
                 unknowns,
                 presented_at: in_doubt.then_some(first_at),
-                ..unsent(claimed, next, Some((outcome.class(), shortened(&trouble.text))))
+                ..unsent(claimed, next, Some((outcome.class().into(), shortened(&trouble.text))))
             }
         }
     }
@@ -149,7 +150,7 @@ async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &Kept, atte
 }
 
 /// A claimed grant with what is to become of it, and nothing sent.
-fn unsent(claimed: Claimed, next: Next, error: Option<(&'static str, String)>) -> Attempted {
+fn unsent(claimed: Claimed, next: Next, error: Option<(Cow<'static, str>, String)>) -> Attempted {
     let Claimed { id, account, fence, generation, presented, .. } = claimed;
     Attempted {
         id,
@@ -178,7 +179,7 @@ fn not_taken(
     let next = after(outcome, &claimed.presented, policy, now, now, chance());
     let failures = claimed.presented.failures.saturating_add(1);
     tracing::warn!(grant = %claimed.id, idp = %claimed.account.idp, why, "a grant cannot be refreshed now");
-    let error = Some((outcome.class(), shortened(&format!("{what}: {why}"))));
+    let error = Some((outcome.class().into(), shortened(&format!("{what}: {why}"))));
     Attempted { failures, ..unsent(claimed, next, error) }
 }
 

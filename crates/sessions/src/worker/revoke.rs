@@ -55,7 +55,7 @@ async fn tell(inner: &Inner, it: Revocation) -> Told {
     let class = outcome.as_ref().err().map_or("revoked", |trouble| class(trouble.class));
     metrics::counter!("sessions.revocations", "idp" => it.idp.as_str().to_owned(), "outcome" => class)
         .increment(1);
-    let timing = inner.settings.policy(&it.idp).timing;
+    let timing = inner.settings().policy(&it.idp).timing;
     let (state, error, wait) = match outcome {
         Ok(()) => (1, None, Duration::ZERO),
         Err(trouble) => {

@@ -65,21 +65,33 @@ pub(crate) async fn settle(inner: &Inner, attempts: Vec<Attempted>) -> Settled {
     settled
 }
 
+impl Inner {
+    fn is_settled(&self, attempts: &[Attempted]) {
+        let mut under_way = self.under_way.lock();
+        for it in attempts {
+            under_way.remove(it.id.as_str());
+        }
+    }
+}
+
 /// As long as the store is out, it is tried again. What the store will never take stays claimed: its refresh token was
 /// presented, so it is for [`super::reap`] to judge when this process is gone.
 async fn settle_together(inner: &Inner, attempts: &[Attempted]) -> Result<Settled, StoreError> {
-    let mut pause = PAUSE;
+    let (mut pause, mut journaled) = (PAUSE, None);
     loop {
         match inner.store.run(Settle { attempts: attempts.to_vec(), now: inner.now() }).await {
             Ok(settled) => {
-                let mut under_way = inner.under_way.lock();
-                for it in attempts {
-                    under_way.remove(it.id.as_str());
+                inner.is_settled(attempts);
+                if let Some(path) = journaled {
+                    inner.forget_journaled(path).await;
                 }
                 return Ok(settled);
             }
             Err(error) if error.is_outage() => {
                 tracing::error!(%error, outcomes = attempts.len(), "refreshed tokens cannot be kept yet");
+                if journaled.is_none() {
+                    journaled = inner.journal(attempts).await;
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

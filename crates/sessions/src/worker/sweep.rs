@@ -68,7 +68,7 @@ async fn end_expired(inner: &Inner) -> Result<bool, StoreError> {
 }
 
 async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
-    let settings = &inner.settings;
+    let settings = inner.settings();
     let kept = hours(settings.ended_days.saturating_mul(24));
     let chores: [(&'static Sql, Duration); 5] = [
         (&OLD_SESSIONS, kept),
@@ -90,7 +90,7 @@ async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
 
 /// Takes claims away from those who are gone.
 pub(crate) async fn reap(inner: Arc<Inner>) -> Tick {
-    let settings = inner.settings.clone();
+    let settings = inner.settings();
     let policies = Arc::new(move |idp: &account::IdpId| settings.policy(idp));
     match inner.store.run(Reap { policies, chance: chance(), now: inner.now() }).await {
         Ok(reaped) => {

@@ -41,7 +41,7 @@ pub(crate) async fn look(inner: Arc<Inner>, lane: Arc<Lane>) -> Tick {
 async fn try_look(inner: &Inner, lane: &Lane) -> Result<usize, StoreError> {
     let now = inner.now();
     let most = inner.upstream.userinfo_room(&lane.idp, now).min(MOST);
-    if inner.settings.userinfo_seconds == 0 || most == 0 {
+    if inner.settings().userinfo_seconds == 0 || most == 0 {
         return Ok(0);
     }
     let due = inner.store.run(ClaimUsers { idp: lane.idp.clone(), most, now }).await?;
@@ -52,7 +52,7 @@ async fn try_look(inner: &Inner, lane: &Lane) -> Result<usize, StoreError> {
     let looked = join_all(due.into_iter().map(|user| look_at(inner, user))).await;
     let now = inner.now();
     let has_news = looked.iter().any(|it| it.claims.is_some());
-    let tried_by = now.minus(seconds(inner.settings.cool_off_seconds));
+    let tried_by = now.minus(seconds(inner.settings().cool_off_seconds));
     let hurried = inner.store.run(SettleUsers { looked, tried_by, now }).await?;
     if has_news {
         inner.store.signals().send(changes::APPENDED);
@@ -71,8 +71,8 @@ async fn look_at(inner: &Inner, user: DueUser) -> Looked {
     let now = inner.now();
     let outcome = told.as_ref().err().map_or("told", UserTrouble::name);
     meters::looked(&user.account.idp, outcome, now);
-    let timing = inner.settings.policy(&user.account.idp).timing;
-    let interval = seconds(inner.settings.userinfo_seconds);
+    let timing = inner.settings().policy(&user.account.idp).timing;
+    let interval = seconds(inner.settings().userinfo_seconds);
     let look = told.as_ref().err().map_or(Look::Told, UserTrouble::look);
     let (next_fetch_at, failures) = look_again(look, user.failures, interval, &timing, now, chance());
     let error = told.as_ref().err().and_then(UserTrouble::text).map(shortened);
