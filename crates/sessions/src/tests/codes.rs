@@ -310,3 +310,58 @@ async fn no_code_nor_token_that_is_kept_can_be_read() {
         assert!(!super::secrets::holds(&kept, secret), "{secret}");
     }
 }
+
+/// Where an identity provider binds tokens to a key of each login (RFC 9449).
+async fn binding(test: TestStore) -> World {
+    World::with(test, profile(Known::Always, 0), |login| login.dpop = true).await
+}
+
+#[tokio::test]
+async fn tokens_that_are_bound_to_a_key_are_refreshed_and_used_with_it() {
+    for test in engines(TABLES).await {
+        let is_file = test.engine() == store::Engine::Sqlite;
+        let world = binding(test).await;
+        let (status, made) = world.creates(&world.comes_back()).await;
+        assert_eq!(status, 201, "{made}");
+        let session = id(&made);
+        for generation in 1..=3 {
+            assert_eq!(world.refreshed(&session).await, format!("live live g{generation} f0"));
+        }
+        let inner = world.house.inner();
+        let lane = inner.lanes.get(&main_idp()).expect("its lane");
+        crate::worker::look(Arc::clone(inner), Arc::clone(lane)).await;
+        assert!(
+            world.house.show(&session).await.claims.userinfo.is_some(),
+            "its access token is shown with it"
+        );
+        // The key is sealed anew with the tokens it binds.
+        inner.keys.rotate().await.expect("the store answers");
+        for _ in 0..4 {
+            crate::worker::sweep(Arc::clone(inner)).await;
+        }
+        assert_eq!(inner.keys.list().len(), 1);
+        assert_eq!(world.refreshed(&session).await, "live live g4 f0");
+        assert_eq!((world.there.logins().most_presented(), world.there.logins().reuses_detected()), (1, 0));
+        assert!(!is_file || !super::secrets::holds(&super::secrets::files_of(&world.house), r#""crv""#));
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_are_handed_over_come_with_the_key_they_are_bound_to() {
+    let world = binding(sqlite(TABLES).await).await;
+    let given = world.there.logins().log_in("web", "ada").expect("such an account");
+    let key = idp::DpopKey::generate().and_then(|key| key.to_secret()).expect("a key");
+    let key: Value = serde_json::from_str(key.reveal()).expect("a JWK");
+    let mut body = json!({ "idp": "main", "subject": "ada", "tokens": {
+        "access_token": given.access_token, "refresh_token": given.refresh_token, "expires_in": 3600,
+    } });
+    for odd in [Value::Null, json!({ "kty": "EC" })] {
+        body["tokens"]["dpop_key"] = odd;
+        let (status, problem) = world.creates(&body).await;
+        assert!(status == 400 && problem["detail"].as_str().unwrap_or_default().contains("key"), "{problem}");
+    }
+    body["tokens"]["dpop_key"] = key;
+    let (status, made) = world.creates(&body).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(world.refreshed(&id(&made)).await, "live live g1 f0");
+}
