@@ -7,10 +7,9 @@ use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use sessions::Object;
 use sessions::upstream::{
     Ask, Code, Fresh, Given, LoginIdps, NotHeard, Proof, Proven, Secret, SignedOut, Standing, Trouble,
-    Upstream, UserAsk, UserTrouble,
+    Upstream,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -127,14 +126,6 @@ impl Upstream for Noted {
             outcome
         }
         .boxed()
-    }
-
-    fn userinfo_room(&self, idp: &IdpId, now: Millis) -> usize {
-        self.there.userinfo_room(idp, now)
-    }
-
-    fn userinfo<'a>(&'a self, ask: UserAsk<'a>) -> BoxFuture<'a, Result<Object, UserTrouble>> {
-        self.there.userinfo(ask)
     }
 
     fn signed_out<'a>(
