@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+mod buckets;
 mod deliveries;
 mod events;
 mod import;
@@ -9,6 +10,7 @@ mod sessions;
 mod trial;
 mod users;
 
+pub(crate) use buckets::BucketCommand;
 pub(crate) use deliveries::{DeliveriesCommand, ListOptions};
 pub(crate) use events::{DeadCommand, EventsCommand};
 pub(crate) use import::ImportOptions;
@@ -16,7 +18,7 @@ pub(crate) use nodes::{DrainOptions, FailOptions, NodeCommand, NodeNumbers};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
 pub(crate) use sessions::{SessionListOptions, SessionsCommand};
 pub(crate) use trial::{ListenOptions as RpListenOptions, SimulateOptions, TrialOptions, VerifyOptions};
-pub(crate) use users::{Place, PurgeOptions, UserCommand};
+pub(crate) use users::{Place, PurgeOptions, ShedOptions, UserCommand};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -89,11 +91,19 @@ pub(crate) enum Command {
     Import(ImportOptions),
     /// The service nodes that the Tokenserver assigns users to.
     Node(OfService<NodeCommand>),
+    /// Buckets of users, and the nodes they are on: where users are allocated by buckets.
+    Bucket(OfService<BucketCommand>),
     /// The Tokenserver's users: where they live, and where they are to live.
     User(OfService<UserCommand>),
     /// Delete the data of rows that were replaced on their nodes, and then the rows.
     #[command(after_help = "Example: highwater purge --dry-run")]
     Purge(PurgeOptions),
+    /// Shed load of the Tokenserver for a time: ask clients to stay away, and turn a part of them away at once. Without options
+    /// it is told what is asked of them.
+    #[command(
+        after_help = "Example: highwater shed --backoff 600 --refuse 20 --for-seconds 3600\n         highwater shed --stop"
+    )]
+    Shed(ShedOptions),
     /// Accounts: how one stands, and disabling it.
     #[command(subcommand)]
     Account(AccountCommand),

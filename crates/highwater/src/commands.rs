@@ -1,6 +1,7 @@
 //! What each command does: a request or a few, and how its answer is shown.
 
 pub(crate) mod account;
+pub(crate) mod bucket;
 pub(crate) mod check;
 pub(crate) mod deliveries;
 pub(crate) mod events;
@@ -13,6 +14,7 @@ mod progress;
 pub(crate) mod purge;
 pub(crate) mod rp;
 pub(crate) mod sessions;
+pub(crate) mod shed;
 pub(crate) mod simulate;
 pub(crate) mod token;
 mod trial;

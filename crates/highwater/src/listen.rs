@@ -4,12 +4,14 @@
 //! stranger can hold on to: the number of connections, the size of headers and bodies, the time the headers take. At
 //! the soft stop it takes no new connection, lets each finish the request it is in, and closes it.
 
+mod client;
 mod cors;
 mod limits;
 mod opening;
 mod socket;
 mod tls;
 
+pub(crate) use client::{Network, behind};
 pub(crate) use cors::{Cors, CorsSettings};
 pub(crate) use limits::{ConnectionLimits, LimitSettings, bound_requests};
 pub(crate) use socket::Socket;
@@ -17,12 +19,14 @@ pub(crate) use tls::{ClientCertificate, Tls, TlsSettings};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::connect_info::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use opening::Opening;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,23 +122,29 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, io: socket::Stream, tls: Option<Arc<Tls>>) {
+        let peer = io.peer();
         let Some(tls) = tls else {
-            return self.speak(io, None).await;
+            return self.speak(io, peer, None).await;
         };
         match tokio::time::timeout(self.patience, tls.accept(io)).await {
-            Ok(Ok((stream, certificate))) => self.speak(stream, certificate).await,
+            Ok(Ok((stream, certificate))) => self.speak(stream, peer, certificate).await,
             Ok(Err(error)) => tracing::debug!(%error, "a connection did not come to TLS"),
             Err(_) => tracing::debug!("a connection took too long to come to TLS"),
         }
     }
 
-    /// To its end. A soft stop lets the request it is in finish. The routes know the certificate that was shown.
+    /// To its end. A soft stop lets the request it is in finish. The routes know where it comes from, and the certificate
+    /// that was shown.
     async fn speak(
         self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Option<SocketAddr>,
         certificate: Option<ClientCertificate>,
     ) {
         let routes = self.routes.map_request(move |mut request: Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(ConnectInfo(peer));
+            }
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
@@ -177,7 +187,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(300)).await;
             "done"
         };
-        let routes = Router::new().route("/", get(slow));
+        let peer = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
+        let routes = Router::new().route("/", get(slow)).route("/peer", get(peer));
         let listener = Listener { name: "test", socket, routes, limits, tls: None };
         life.spawn("test", listener.run(life.clone()));
         place
@@ -200,6 +211,14 @@ mod tests {
         for begin in [&b""[..], b"PRI * HT", b"P", b"GET / HTTP/1.1\r\nHost:"] {
             said(&place, begin).await;
         }
+    }
+
+    #[tokio::test]
+    async fn routes_know_where_a_request_comes_from() {
+        let life = Lifecycle::new();
+        let place = listening(&life).await;
+        let answer = said(&place, b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("127.0.0.1"), "{answer}");
     }
 
     #[tokio::test]

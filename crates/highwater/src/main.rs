@@ -105,10 +105,14 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
         Command::Node(OfService { service, command }) => {
             commands::node::run(command, &client::OfService { admin: &admin, service }).await
         }
+        Command::Bucket(OfService { service, command }) => {
+            commands::bucket::run(command, &client::OfService { admin: &admin, service }).await
+        }
         Command::User(OfService { service, command }) => {
             commands::user::run(command, &client::OfService { admin: &admin, service }).await
         }
         Command::Purge(options) => commands::purge::run(&options, &admin).await,
+        Command::Shed(options) => commands::shed::run(&options, &admin).await,
         Command::Account(command) => commands::account::run(command, &admin).await,
         Command::Events(command) => commands::events::run(command, &admin).await,
         Command::Rp(command) => commands::rp::run(command, &admin).await,

@@ -1,15 +1,18 @@
 //! The operators' part: nodes, users, and what happens to the data of those who left.
 
+mod buckets;
 mod draining;
 mod failing;
 mod leaving;
 mod nodes;
 mod purging;
 mod services;
+mod shedding;
 mod users;
 
 pub(crate) use services::Counter;
 
+use crate::Shedding;
 use crate::rules::{InvalidNodeUrl, NodeName, NodeUrl, ServiceName};
 use crate::store::{FindNode, Node};
 use account::Millis;
@@ -30,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) idps: Idps,
     /// The services: the field's one where no Tokenserver is configured.
     pub(crate) services: Arc<[Arc<Counter>]>,
+    /// What is asked of clients when no operator asks for anything.
+    pub(crate) shedding: Shedding,
 }
 
 impl Desk {
@@ -55,6 +60,8 @@ pub(crate) fn routes(desk: &Desk) -> OpenApiRouter {
         users::routes(desk.clone()),
         purging::routes(desk.clone()),
         services::routes(desk.clone()),
+        buckets::routes(desk.clone()),
+        shedding::routes(desk.clone()),
     ];
     let all = rooms.into_iter().fold(OpenApiRouter::new(), OpenApiRouter::merge);
     all.layer(map_response(Problem::in_place_of))

@@ -67,7 +67,9 @@ fn desk(store: &Store, idps: Idps, settings: Option<&Settings>) -> Desk {
             purger,
         })
     };
-    Desk { store: store.clone(), idps, services: served.into_iter().map(counter).collect() }
+    let services = served.into_iter().map(counter).collect();
+    let shedding = works.unwrap_or(&none).shedding;
+    Desk { store: store.clone(), idps, services, shedding }
 }
 
 fn workers(serving: &Arc<Tokenserver>, desk: &Desk) -> Vec<Worker> {

@@ -2,17 +2,20 @@
 
 use crate::assign::Settled;
 use crate::grant::{Grant, Granting};
+use crate::guard::Guard;
 use crate::http::Seen;
 use crate::meters::Meters;
 use crate::request::{self, KeyId};
 use crate::rules::{self, Decision, Pattern, Presented, Step};
 use crate::service::Service;
-use crate::store::{Asked, Lookup, Served};
+use crate::shedding::Valve;
+use crate::store::{Asked, FindShedding, Lookup, Served};
 use crate::{Claims, Hasher, InvalidSettings, Refusal, Salt, Settings, Token};
 use account::Millis;
 use http::HeaderMap;
 use idp::Idps;
 use ledger::Tombstones;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +34,9 @@ pub struct Tokenserver {
     pub(crate) store: Store,
     pub(crate) meters: Meters,
     pub(crate) services: Vec<Service>,
+    pub(crate) valve: Valve,
     granting: Granting,
+    guard: Guard,
     in_trouble: AtomicBool,
 }
 
@@ -40,6 +45,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: Option<&'a str>,
     pub(crate) service: Named<'a>,
+    /// Where the client is, as far as that is known.
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// The service that a path names.
@@ -49,6 +56,13 @@ pub(crate) enum Named<'a> {
     Served(usize),
     /// Another application and version; `None` when the path does not decode.
     Other(Option<(&'a str, &'a str)>),
+}
+
+/// Where a request comes to, from, and when.
+struct Visit<'a> {
+    service: &'a Service,
+    address: Option<IpAddr>,
+    now: Millis,
 }
 
 /// What a good request gets.
@@ -81,6 +95,8 @@ impl Tokenserver {
         Ok(Arc::new(Self {
             granting: Granting { verifier, idps, hasher, scopes },
             meters: Meters::new(),
+            valve: Valve::new(settings.shedding),
+            guard: Guard::new(&settings.new_users),
             settings,
             store,
             services,
@@ -95,6 +111,7 @@ impl Tokenserver {
         now: Millis,
         seen: &mut Seen,
     ) -> Result<Granted<'_>, Refusal> {
+        self.valve.pass()?;
         let bearer = request::bearer(asked.headers)?;
         let place = self.place(asked.service);
         let mut grant = self.authenticate(bearer, place.as_ref().ok().copied(), now).await?;
@@ -104,10 +121,11 @@ impl Tokenserver {
         let place = place?;
         let service = &self.services[place];
         let duration = request::duration(asked.query, service.token_duration);
-        let mut served = self.serve(service, &grant, &key, duration.as_ref().err()).await;
+        let visit = Visit { service, address: asked.address, now };
+        let mut served = self.serve(&visit, &grant, &key, duration.as_ref().err()).await;
         if served == Err(Refusal::PerhapsEnded) {
             grant = self.ask_again(bearer, place, &grant, now).await?;
-            served = self.serve(service, &grant, &key, duration.as_ref().err()).await;
+            served = self.serve(&visit, &grant, &key, duration.as_ref().err()).await;
         }
         let (served, duration) = (served?, duration?);
         seen.first_seen_at = Some(served.first_seen_at);
@@ -165,7 +183,7 @@ impl Tokenserver {
     /// The row the request is served from: looked up, decided, and changed only where it has to be.
     async fn serve(
         &self,
-        service: &Service,
+        visit: &Visit<'_>,
         grant: &Grant,
         key: &KeyId<'_>,
         query: Option<&Refusal>,
@@ -181,12 +199,18 @@ impl Tokenserver {
             birth: grant.birth,
             vouched_at: grant.vouched_at,
         };
+        let service = visit.service;
+        let mut is_admitted = service.assigner.placement().is_allowed(email);
         for _ in 0..LOOKS {
             let decision = in_order(self.look(service, grant, email, &presented).await?, query)?;
             let decision = match Served::as_is(decision) {
                 Ok(served) => return Ok(served),
                 Err(decision) => decision,
             };
+            if decision.is_of_a_new_user() && !is_admitted {
+                self.guard.admit(visit.address, &grant.account.idp, visit.now)?;
+                is_admitted = true;
+            }
             let asked = Asked { account: grant.account.clone(), email: email.to_owned(), presented };
             match self.change(service, asked, &decision.step).await? {
                 Settled::Served(served) => return Ok(served),
@@ -208,8 +232,14 @@ impl Tokenserver {
         let look = Lookup { service: &service.name, account: &grant.account, email };
         let known = self.store.read(&look).await;
         self.meters.get_users.record(began.elapsed());
-        let known = self.noted(known)?;
-        Ok(rules::decide(known.rows, &known.ledgered, presented, service.assigner.placement().new_users))
+        let mut known = self.noted(known)?;
+        service.unsettle(email, &mut known.rows);
+        Ok(rules::decide(
+            known.rows,
+            &known.ledgered,
+            presented,
+            service.assigner.placement().new_user(email),
+        ))
     }
 
     async fn change(&self, service: &Service, asked: Asked, step: &Step) -> Result<Settled, Refusal> {
@@ -248,13 +278,22 @@ impl Tokenserver {
 
     /// Takes up what operators have said of the services since.
     pub(crate) async fn follow(&self) -> Tick {
-        for service in &self.services {
-            if let Err(error) = service.follow(&self.store).await {
-                tracing::warn!(%error, service = %service.name, "what operators say is not heard just now");
-                return Tick::Failed;
+        match self.take_orders().await {
+            Ok(()) => Tick::Idle,
+            Err(error) => {
+                tracing::warn!(%error, "what operators say is not heard just now");
+                Tick::Failed
             }
         }
-        Tick::Idle
+    }
+
+    async fn take_orders(&self) -> Result<(), StoreError> {
+        let ordered = self.store.scan(FindShedding(self.store.clock().now())).await?;
+        self.valve.set(ordered.map_or(self.settings.shedding, |order| order.shedding));
+        for service in &self.services {
+            service.follow(&self.store).await?;
+        }
+        Ok(())
     }
 
     /// What the store's failures come to; told when they begin and when they end.

@@ -8,6 +8,7 @@ use crate::Refusal;
 use crate::exchange::{Exchange, Named, Tokenserver};
 use crate::user_agent::is_old_ios_sync;
 use account::Millis;
+use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -15,6 +16,7 @@ use axum::routing::any;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use store::Clock;
@@ -82,14 +84,19 @@ async fn answer(
     if head.method != Method::GET {
         return answer::refused(&Refusal::MethodNotAllowed, now);
     }
-    let asked = Exchange { headers: &head.headers, query: head.uri.query(), service };
-    match server.exchange(asked, now, seen).await {
+    let address = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let asked = Exchange { headers: &head.headers, query: head.uri.query(), service, address };
+    let mut answer = match server.exchange(asked, now, seen).await {
         Ok(granted) => answer::granted(&granted, now),
         Err(refusal) => {
             server.meters.refused(&refusal);
             answer::refused(&refusal, now)
         }
+    };
+    if let Some(seconds) = server.valve.backoff() {
+        answer::ask_to_stay_away(&mut answer, seconds);
     }
+    answer
 }
 
 /// Under `/1.0/` in the error shape of the field; elsewhere what sync clients know as "no such URL".
@@ -150,6 +157,7 @@ struct TokenAnswer {
         (status = 401, description = "The credentials are not good, or not good any more"),
         (status = 403, description = "New users are not taken"),
         (status = 404, description = "No such application or version"),
+        (status = 429, description = "Too many new users from this address: come again after `Retry-After` seconds"),
         (status = 503, description = "Come again after `Retry-After` seconds"),
     ),
     security(("bearer" = []))

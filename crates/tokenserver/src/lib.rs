@@ -19,6 +19,7 @@ mod drain;
 mod email;
 mod exchange;
 mod grant;
+mod guard;
 mod hawk;
 mod http;
 mod json;
@@ -31,11 +32,12 @@ mod secret;
 mod secrets;
 mod service;
 mod settings;
+mod shedding;
 mod store;
 mod token;
 mod user_agent;
 
-pub use crate::store::{Exclusive, MIGRATIONS, STATEMENTS, TakeExclusive};
+pub use crate::store::{Exclusive, MIGRATIONS, Policy, STATEMENTS, TakeExclusive};
 pub use capability::{CAPABILITY, capability};
 pub use client_state::ClientState;
 pub use consequence::CarryIntoRows;
@@ -43,7 +45,8 @@ pub use exchange::Tokenserver;
 pub use refusal::{ClientStateFault, Refusal, Wire};
 pub use rules::{InvalidNodeUrl, InvalidPattern, InvalidServiceName, NodeUrl};
 pub use secret::Secret;
-pub use settings::{InvalidSettings, ServiceSettings, Settings};
+pub use settings::{InvalidSettings, NewUserSettings, ServiceSettings, Settings};
+pub use shedding::Shedding;
 pub use token::{Claims, HashedIds, Hasher, Minter, Salt, Token};
 
 #[cfg(test)]

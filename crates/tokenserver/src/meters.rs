@@ -17,6 +17,8 @@ pub(crate) struct Meters {
     oauth_errors: Counter,
     stale_client_states: Counter,
     resource_unavailable: Counter,
+    not_allowed: Counter,
+    shed: Counter,
     pub(crate) rejected_agents: Counter,
 }
 
@@ -35,6 +37,8 @@ impl Meters {
             resource_unavailable: counter!(
                 "request.error.resource_unavailable", "reason" => "oauth_verify_timeout"
             ),
+            not_allowed: counter!("new_users.held", "reason" => "not_allowed"),
+            shed: counter!("request.shed"),
             rejected_agents: counter!("error.rejectua"),
         }
     }
@@ -57,7 +61,10 @@ impl Meters {
                 self.stale_client_states.increment(1);
             }
             Refusal::VerifierTimedOut { .. } => self.resource_unavailable.increment(1),
-            Refusal::NewUsersDisabled => {}
+            Refusal::NewUsersDisabled => self.not_allowed.increment(1),
+            Refusal::Shed { .. } => self.shed.increment(1),
+            // Counted where it is held, by whose budget it was.
+            Refusal::NewUserHeld { .. } => {}
             other if other.status().is_client_error() => self.oauth_errors.increment(1),
             _ => {}
         }

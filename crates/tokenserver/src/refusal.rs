@@ -44,6 +44,18 @@ pub enum Refusal {
     StoreUnavailable,
     /// Nobody new is taken.
     NewUsersDisabled,
+    /// New users are taken, but not so many at once.
+    NewUserHeld {
+        /// Whose budget is used up.
+        held: Held,
+        /// After how many seconds there is something in it again.
+        retry_after: u32,
+    },
+    /// Turned away, because an operator sheds load.
+    Shed {
+        /// After how many seconds to come again.
+        retry_after: u32,
+    },
     /// No node has room.
     NoNode,
     /// The account is retired, and its node is gone.
@@ -69,6 +81,17 @@ pub enum Refusal {
     MethodNotAllowed,
     /// Asked for: what an error looks like.
     TestError,
+}
+
+/// Whose budget for new users is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The client's address's.
+    Address,
+    /// The identity provider's.
+    Idp,
+    /// That of all together.
+    Total,
 }
 
 /// What is wrong with a client state.
@@ -140,6 +163,12 @@ impl Refusal {
             }
             Self::StoreUnavailable => (503, "internal-error", "internal", "", "Server error"),
             Self::NewUsersDisabled => (403, "new-users-disabled", "body", "", "New users are not allowed"),
+            // RFC 6585 section 4: this client has asked for too much. Of the others it is not the client's fault.
+            Self::NewUserHeld { held: Held::Address, .. } => {
+                (429, "error", "internal", "", "Too many new users")
+            }
+            Self::NewUserHeld { .. } => (503, "error", "internal", "", "Too many new users"),
+            Self::Shed { .. } => (503, "error", "internal", "", "Resource is not available"),
             Self::NoNode => (503, "internal-error", "internal", "", "Server error"),
             Self::RetiredWithoutNode => (500, "internal-error", "internal", "", "Server error"),
             Self::InvalidQuery => (400, "error", "url", "", "invalid query params"),
@@ -163,9 +192,10 @@ impl Refusal {
     /// After how many seconds to come again, when waiting may help. Every outage says so.
     pub const fn retry_after_seconds(&self) -> Option<u32> {
         match self {
-            Self::VerifierUnavailable { retry_after } | Self::VerifierTimedOut { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::VerifierUnavailable { retry_after }
+            | Self::VerifierTimedOut { retry_after }
+            | Self::NewUserHeld { retry_after, .. }
+            | Self::Shed { retry_after } => Some(*retry_after),
             Self::StoreUnavailable | Self::Elapsed => Some(10),
             // An operator has to make room first.
             Self::NoNode => Some(60),
@@ -198,6 +228,10 @@ mod tests {
             Refusal::UnsupportedVersion("2.0".to_owned()),
             Refusal::StoreUnavailable,
             Refusal::NewUsersDisabled,
+            Refusal::NewUserHeld { held: Held::Address, retry_after: 180 },
+            Refusal::NewUserHeld { held: Held::Idp, retry_after: 1 },
+            Refusal::NewUserHeld { held: Held::Total, retry_after: 1 },
+            Refusal::Shed { retry_after: 600 },
             Refusal::NoNode,
             Refusal::RetiredWithoutNode,
             Refusal::InvalidQuery,
@@ -240,6 +274,10 @@ mod tests {
         404 error | url | 2.0 | Unsupported application version
         503 internal-error | internal |  | Server error (again in 10 s)
         403 new-users-disabled | body |  | New users are not allowed
+        429 error | internal |  | Too many new users (again in 180 s)
+        503 error | internal |  | Too many new users (again in 1 s)
+        503 error | internal |  | Too many new users (again in 1 s)
+        503 error | internal |  | Resource is not available (again in 600 s)
         503 internal-error | internal |  | Server error (again in 60 s)
         500 internal-error | internal |  | Server error
         400 error | url |  | invalid query params

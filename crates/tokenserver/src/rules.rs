@@ -5,6 +5,8 @@
 //! is, raises the row, replaces it (another key, same node) or is assigned anew. Nothing is written for a request
 //! that is refused.
 
+mod bucket;
+mod budget;
 mod carried;
 mod history;
 mod ledgered;
@@ -18,6 +20,8 @@ mod service;
 
 use crate::{ClientState, ClientStateFault, Refusal};
 use account::{Birth, Millis};
+pub(crate) use bucket::{BUCKETS, Mapped, Weighted, bucket_of, spread};
+pub(crate) use budget::{Budget, Whole};
 pub(crate) use carried::{Carried, LiveRow, Reach};
 pub(crate) use history::{History, Row};
 pub(crate) use ledgered::Ledgered;
@@ -104,6 +108,11 @@ pub(crate) struct Home {
 }
 
 impl Decision {
+    /// Whether the user was never here.
+    pub(crate) fn is_of_a_new_user(&self) -> bool {
+        self.step == Step::Assign && self.first_seen_at.is_none()
+    }
+
     /// Whether nothing has to be written: the hot path.
     pub(crate) fn is_as_is(&self) -> bool {
         matches!(self.step, Step::Serve(_)) && !self.strays

@@ -1,10 +1,12 @@
+mod new_users;
 mod services;
 
+pub use new_users::NewUserSettings;
 pub(crate) use services::Served;
 pub use services::ServiceSettings;
 
-use crate::Secret;
 use crate::rules::{InvalidNodeUrl, InvalidPattern, InvalidServiceName};
+use crate::{Policy, Secret, Shedding};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub struct Settings {
     pub init_node_url: Option<String>,
     /// How many users that node can hold.
     pub init_node_capacity: i32,
+    /// Which node a user goes to who has none: the `least_loaded`, or the one that the user's bucket is on (`bucketed`).
+    pub allocation: Policy,
     /// Which part of a full node's capacity is opened at a time, from above 0 to 1.
     pub node_capacity_release_rate: f64,
     /// What clients are told their node runs on: telemetry only.
@@ -37,6 +41,10 @@ pub struct Settings {
     pub change_timeout_ms: Option<u64>,
     /// Where `/` leads.
     pub documentation_url: String,
+    /// What holds back new users.
+    pub new_users: NewUserSettings,
+    /// What is asked of clients, unless an operator asks for something else (`highwater shed`).
+    pub shedding: Shedding,
     /// The services; the field's one, `sync` in version `1.5`, when there is none.
     pub services: Vec<ServiceSettings>,
 }
@@ -51,11 +59,14 @@ impl Default for Settings {
             allow_new_users: true,
             init_node_url: None,
             init_node_capacity: 100_000,
+            allocation: Policy::LeastLoaded,
             node_capacity_release_rate: 0.1,
             node_type: "spanner".to_owned(),
             spanner_node_id: None,
             change_timeout_ms: None,
             documentation_url: "https://mozilla-services.github.io/syncstorage-rs/".to_owned(),
+            new_users: NewUserSettings::default(),
+            shedding: Shedding::default(),
             services: Vec::new(),
         }
     }
@@ -107,6 +118,12 @@ pub enum InvalidSettings {
         "spanner_node_id is a node of one service; with several services say it in the section of that one"
     )]
     WhoseNode,
+    /// More than all of them.
+    #[error("shedding.refuse_percent is {percent}; it can be 100 at most")]
+    RefusePercent {
+        /// As given.
+        percent: u8,
+    },
     /// A place to lead to that no header can carry.
     #[error("documentation_url has characters that no header can carry")]
     DocumentationUrl,
@@ -127,6 +144,9 @@ impl Settings {
         }
         if http::HeaderValue::from_str(&self.documentation_url).is_err() {
             return Err(InvalidSettings::DocumentationUrl);
+        }
+        if self.shedding.refuse_percent > 100 {
+            return Err(InvalidSettings::RefusePercent { percent: self.shedding.refuse_percent });
         }
         for service in self.served()? {
             if service.secrets.is_empty() || service.secrets.iter().any(Secret::is_empty) {

@@ -10,6 +10,7 @@
 //! that is replaced no longer does.
 
 mod allocate;
+mod buckets;
 mod carry;
 mod drains;
 mod exclusive;
@@ -23,9 +24,11 @@ mod rooms;
 mod schema;
 mod services;
 mod settle;
+mod shedding;
 mod users;
 
 pub(crate) use allocate::{Allocate, Allocated};
+pub(crate) use buckets::{ListShares, MoveBuckets, ReadBuckets, Share, SpreadBuckets, WeighNode};
 pub(crate) use carry::{Carry, Carrying, carry, carry_part};
 pub(crate) use drains::{BeginDrain, Drain, DrainsUnderWay, FinishDrain, ListDrains, StopDrain, UnderWay};
 pub use exclusive::{Exclusive, TakeExclusive};
@@ -39,11 +42,14 @@ pub(crate) use residents::{
 };
 pub use schema::MIGRATIONS;
 pub(crate) use services::{AddService, FindRotation, Rotate};
+pub use settle::Policy;
 pub(crate) use settle::{Asked, Placement, Served, Settle};
+pub(crate) use shedding::{EndShedding, FindShedding, Order, Shed};
 pub(crate) use users::{CountUsers, FindUser, UserName, UserRow};
 
 /// Every statement, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
+    buckets::STATEMENTS,
     carry::STATEMENTS,
     drains::STATEMENTS,
     exclusive::STATEMENTS,
@@ -56,6 +62,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     rooms::STATEMENTS,
     services::STATEMENTS,
     settle::STATEMENTS,
+    shedding::STATEMENTS,
     users::STATEMENTS,
 ];
 

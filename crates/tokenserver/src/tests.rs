@@ -2,10 +2,12 @@
 
 mod admin;
 mod adopting;
+mod buckets;
 mod draining;
 mod errors;
 mod events;
 mod exchange;
+mod flood;
 mod health;
 mod observed;
 mod odd;
@@ -13,6 +15,7 @@ mod parallel;
 mod purging;
 mod rotating;
 mod services;
+mod shedding;
 
 use crate::rules::{NodeUrl, ServiceName};
 use crate::store::{AddNode, Added, NodeChange};
@@ -20,6 +23,7 @@ use crate::{MIGRATIONS, Secret, Settings, Tokenserver, capability};
 use account::IdpId;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::connect_info::ConnectInfo;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use idp::{IdpConfig, Idps};
@@ -27,6 +31,7 @@ use jose::{Algorithm, SigningKey};
 use keys::RootKey;
 use ledger::{Capability, Ledger, Tombstones};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::testing::{START, TestStore};
@@ -166,7 +171,22 @@ impl House {
     }
 
     async fn ask(&self, method: Method, path: &str, headers: &[(&'static str, String)]) -> Answer {
+        self.ask_from(None, method, path, headers).await
+    }
+
+    /// From a client at that address.
+    async fn ask_from(
+        &self,
+        address: Option<&str>,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, String)],
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+        if let Some(address) = address {
+            let peer = SocketAddr::new(address.parse().expect("an address"), 4711);
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
         for (name, value) in headers {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
             request.headers_mut().append(HeaderName::from_static(name), value);

@@ -84,3 +84,20 @@ pub(crate) struct PurgeOptions {
     #[arg(long, value_name = "UID")]
     pub(crate) below_uid: Option<i64>,
 }
+
+/// Options of `shed`.
+#[derive(Debug, Args)]
+pub(crate) struct ShedOptions {
+    /// Seconds that clients are asked to stay away after an answer (X-Backoff).
+    #[arg(long, value_name = "SECONDS", conflicts_with = "stop")]
+    pub(crate) backoff: Option<u32>,
+    /// How many in a hundred are turned away at once (503 and Retry-After).
+    #[arg(long, value_name = "PERCENT", conflicts_with = "stop", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) refuse: Option<u8>,
+    /// For how long it is asked.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) for_seconds: u32,
+    /// Ask for no more than the settings do.
+    #[arg(long)]
+    pub(crate) stop: bool,
+}

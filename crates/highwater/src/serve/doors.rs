@@ -4,7 +4,7 @@ use crate::admin::guard::Guard;
 use crate::admin::health::Health;
 use crate::admin::{self, health};
 use crate::house::House;
-use crate::listen::{ConnectionLimits, Cors, Listener, Socket, Tls, bound_requests};
+use crate::listen::{ConnectionLimits, Cors, Listener, Socket, Tls, behind, bound_requests};
 use crate::roles::Roles;
 use crate::settings::Settings;
 use crate::telemetry::Prometheus;
@@ -81,7 +81,8 @@ impl Doors<'_> {
         // The Tokenserver says itself what is not there: sync clients read it.
         let routes =
             if self.settings.tokenserver.is_some() { routes } else { routes.fallback(nothing_public) };
-        Ok(cors.around(self.bounded(routes, self.body_bytes())))
+        let routes = cors.around(self.bounded(routes, self.body_bytes()));
+        Ok(behind(&self.settings.listen.trusted_proxies, routes))
     }
 
     /// Only callers with a service token, or with a certificate that stands for one.

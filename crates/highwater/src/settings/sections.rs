@@ -1,6 +1,6 @@
 //! The sections that belong to the binary itself; every other section belongs to its crate.
 
-use crate::listen::{CorsSettings, LimitSettings, TlsSettings};
+use crate::listen::{CorsSettings, LimitSettings, Network, TlsSettings};
 use crate::telemetry::StatsdSettings;
 use keys::RootKey;
 use serde::Deserialize;
@@ -29,6 +29,8 @@ pub(crate) struct ListenSettings {
     /// The admin API without a token, for this user alone (0600): how commands reach a running process. Beside a SQLite
     /// file by default; none by default with PostgreSQL, where commands go to the database themselves.
     pub(crate) admin_socket: Option<PathBuf>,
+    /// Proxies in front of the public listener whose `X-Forwarded-For` is believed: addresses, and networks as in 10.0.0.0/8.
+    pub(crate) trusted_proxies: Vec<Network>,
     /// Requests from web pages of other origins, on the public listener.
     pub(crate) cors: CorsSettings,
     /// What a connection and a request may cost.
@@ -45,6 +47,7 @@ impl Default for ListenSettings {
             service: local(8001),
             admin: local(8002),
             admin_socket: None,
+            trusted_proxies: Vec::new(),
             cors: CorsSettings::default(),
             limits: LimitSettings::default(),
             service_tls: None,

@@ -93,6 +93,49 @@ fn each_service_has_nodes_users_and_secrets_of_its_own() {
 }
 
 #[test]
+fn load_is_shed_for_a_time_and_no_longer() {
+    let house = house();
+    assert_eq!(house.run(&["shed"]).done().trim(), "Nothing is asked of clients.");
+    let shed = house.run(&["--json", "shed", "--backoff", "600", "--refuse", "20"]).json();
+    assert_eq!((&shed["backoff_seconds"], &shed["refuse_percent"]), (&json!(600), &json!(20)));
+    let told = house.run(&["shed"]).done();
+    assert!(
+        told.starts_with(
+            "Clients are asked to stay away for 600 seconds, and 20 of 100 are turned away, until"
+        ),
+        "{told}"
+    );
+    house.run(&["shed", "--stop"]).done();
+    assert!(house.run(&["shed", "--stop"]).refused().contains("no operator sheds load just now"));
+    assert!(house.run(&["shed", "--backoff", "90000"]).refused().contains("it must be from 0 to 86400"));
+    assert_eq!(house.run(&["--json", "shed"]).json(), json!({ "backoff_seconds": 0, "refuse_percent": 0 }));
+}
+
+#[test]
+fn buckets_are_spread_moved_and_weighed_from_the_command_line() {
+    let house = house().with("TOKENSERVER__ALLOCATION", "bucketed");
+    for node in [A, B] {
+        house.run(&["node", "add", node, "--capacity", "1000"]).done();
+    }
+    house.run(&["bucket", "weigh", B, "3000"]).done();
+    let planned = house.run(&["bucket", "spread", "--dry-run"]).done();
+    assert!(planned.starts_with("4096 of 4096 buckets would move"), "{planned}");
+    assert_eq!(house.run(&["--json", "bucket", "spread"]).json()["moved"], 4096);
+    let counts = |listed: &Value| (listed[0]["count"].clone(), listed[1]["count"].clone());
+    let listed = house.run(&["--json", "bucket", "list"]).json();
+    assert_eq!(counts(&listed), (json!(1024), json!(3072)));
+    let belongs = house.run(&["--json", "bucket", "of", &user(1)]).json();
+    let other = if belongs["url"] == A { B } else { A };
+    let moved = house.run(&["--json", "bucket", "move", &belongs["bucket"].to_string(), other]).json();
+    assert_eq!(moved["moved"], 1);
+    assert!(house.run(&["bucket", "of", &user(1)]).done().contains(other));
+    let lives = house.run(&["--json", "user", "allocate", &user(1)]).json();
+    assert_eq!(lives["node"], other);
+    let odd = house.run(&["bucket", "move", "9-1", A]).refused();
+    assert!(odd.contains("\"9-1\" names no buckets"), "{odd}");
+}
+
+#[test]
 fn users_are_counted_in_the_form_of_the_fields_script() {
     let house = house();
     with_users(&house, 2);

@@ -12,6 +12,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const GET: HeaderValue = HeaderValue::from_static("GET");
 const X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+const X_BACKOFF: HeaderName = HeaderName::from_static("x-backoff");
 /// Room for a usual answer, in bytes.
 const USUAL_BODY: usize = 1024;
 
@@ -77,6 +78,11 @@ pub(super) fn refused(refusal: &Refusal, now: Millis) -> Response {
         response.headers_mut().insert(ALLOW, GET);
     }
     response
+}
+
+/// Clients heed it on every answer.
+pub(super) fn ask_to_stay_away(answer: &mut Response, seconds: u32) {
+    answer.headers_mut().insert(X_BACKOFF, HeaderValue::from(seconds));
 }
 
 /// An error elsewhere: the same shape, without the time.

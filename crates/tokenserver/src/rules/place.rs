@@ -14,6 +14,12 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// Counts users who came to it, or below zero left it.
+    pub(crate) fn add(&mut self, users: i64) {
+        self.current_load = self.current_load.max(0) + users;
+        self.available -= users;
+    }
+
     fn is_open(&self) -> bool {
         self.available > 0 && self.capacity > self.current_load.max(0)
     }
@@ -35,8 +41,7 @@ pub(crate) fn least_loaded(rooms: &mut [Room]) -> Option<&Room> {
     let chosen = rooms.iter_mut().filter(|room| room.is_open()).min_by(|a, b| {
         a.fullness().total_cmp(&b.fullness()).then(b.available.cmp(&a.available)).then(a.id.cmp(&b.id))
     })?;
-    chosen.available -= 1;
-    chosen.current_load = chosen.current_load.max(0) + 1;
+    chosen.add(1);
     Some(chosen)
 }
 

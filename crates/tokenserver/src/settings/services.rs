@@ -1,10 +1,11 @@
 //! One service or several: what each is served by, put together from its own section and what is said for all.
 
 use super::{InvalidSettings, Settings};
-use crate::Secret;
 use crate::rules::{NewUsers, NodeUrl, Pattern, ServiceName};
 use crate::store::Placement;
+use crate::{Policy, Secret};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// What a token must grant, and how endpoints are made, unless said otherwise.
 const SCOPE: &str = "https://identity.mozilla.com/apps/oldsync";
@@ -30,6 +31,8 @@ pub struct ServiceSettings {
     pub token_duration_seconds: Option<u64>,
     /// Whether users that were never here are taken.
     pub allow_new_users: Option<bool>,
+    /// Which node a user goes to who has none.
+    pub allocation: Option<Policy>,
     /// A node to add at start when it is not there yet.
     pub init_node_url: Option<String>,
     /// How many users that node can hold.
@@ -105,7 +108,9 @@ impl Settings {
             init_node_capacity: capacity,
             placement: Placement {
                 service: name.clone(),
+                allowed: Arc::new(self.new_users.allowed.iter().cloned().collect()),
                 new_users: if takes { NewUsers::Welcome } else { NewUsers::Refused },
+                policy: section.allocation.unwrap_or(self.allocation),
                 release_millionths: self.release_millionths(),
                 only_node: section.spanner_node_id.or(self.spanner_node_id),
             },

@@ -57,7 +57,7 @@ impl Operation for Allocate {
                 rooms.take_at(*id);
                 Some((*id, url.clone()))
             }
-            Target::Anywhere => rooms.take(tx).await?,
+            Target::Anywhere => rooms.take(tx, &self.user.email).await?,
         };
         let Some((node_id, node)) = taken else { return Ok(Allocated::NoRoom) };
         let email = &self.user.email;

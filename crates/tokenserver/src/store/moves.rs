@@ -163,7 +163,7 @@ impl Move {
                     }
                 }
                 Moving::Copy(row) if self.is_target(row.node_id) => {}
-                Moving::Copy(row) => match self.place(tx, rooms, row.node_id).await? {
+                Moving::Copy(row) => match self.place(tx, rooms, email, row.node_id).await? {
                     None => moves.without_room += 1,
                     Some((node_id, node)) => {
                         let created_at = self.now.max(newest);
@@ -184,13 +184,14 @@ impl Move {
         &self,
         tx: &mut Tx<'_>,
         rooms: &mut Rooms<'_>,
+        email: &str,
         leaves: i64,
     ) -> Result<Option<(i64, String)>, StoreError> {
         if let Target::Node(id, url) = &self.to {
             rooms.take_at(*id);
             return Ok(Some((*id, url.clone())));
         }
-        let taken = rooms.take(tx).await?;
+        let taken = rooms.take(tx, email).await?;
         if let Some((id, _)) = taken.as_ref().filter(|(id, _)| *id == leaves) {
             rooms.leave(*id);
             return Ok(None);

@@ -117,7 +117,7 @@ pub(super) async fn service_id(tx: &mut Tx<'_>, service: &ServiceName) -> Result
     find_service(tx, service).await?.ok_or_else(|| no_service(service))
 }
 
-async fn find_service(tx: &mut Tx<'_>, service: &ServiceName) -> Result<Option<i64>, StoreError> {
+pub(super) async fn find_service(tx: &mut Tx<'_>, service: &ServiceName) -> Result<Option<i64>, StoreError> {
     tx.query_opt(&SERVICE_ID, &[service.as_str().into()], |row| row.int(0)).await
 }
 

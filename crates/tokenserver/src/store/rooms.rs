@@ -1,5 +1,5 @@
-use super::Placement;
-use crate::rules::{self, Home, Room};
+use super::{Placement, Policy};
+use crate::rules::{self, Home, Room, bucket_of};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -25,6 +25,16 @@ store::statements! {
                 limit $2
             )
             order by id for update",
+    };
+    /// The node that a bucket is on, while it takes users. How much of its capacity is open does not matter: its share is
+    /// what its weight says.
+    static AT_BUCKET = per_engine {
+        sqlite: "select n.id, n.node, n.available, n.current_load, n.capacity
+            from buckets b join nodes n on n.id = b.node_id
+            where b.service = $1 and b.bucket = $2 and n.downed = 0 and n.backoff = 0",
+        postgres: "select n.id, n.node, n.available, n.current_load, n.capacity
+            from buckets b join nodes n on n.id = b.node_id
+            where b.service = $1 and b.bucket = $2::bigint and n.downed = 0 and n.backoff = 0",
     };
     static ONLY = both("select id, node, available, current_load, capacity from nodes where id = $1 and downed <> 2 {for_update}");
     /// Opens a part of the capacity of every node without places, those in backoff too; at least one place each.
@@ -79,12 +89,20 @@ impl<'a> Rooms<'a> {
         Self { service, placement, waiting, open: None, moved: BTreeMap::new() }
     }
 
-    /// Takes a place on the node that is next: its id and URL. `None` when there is none anywhere.
-    pub(super) async fn take(&mut self, tx: &mut Tx<'_>) -> Result<Option<(i64, String)>, StoreError> {
+    /// Takes a place for this user on the node that is next: its id and URL. `None` when there is none anywhere.
+    pub(super) async fn take(
+        &mut self,
+        tx: &mut Tx<'_>,
+        email: &str,
+    ) -> Result<Option<(i64, String)>, StoreError> {
         let began = Instant::now();
-        let chosen = match self.placement.only_node {
-            Some(id) => self.only(tx, id).await?,
-            None => self.least_loaded(tx).await?,
+        let chosen = match (self.placement.only_node, self.placement.policy) {
+            (Some(id), _) => self.only(tx, id).await?,
+            (None, Policy::LeastLoaded) => self.least_loaded(tx).await?,
+            (None, Policy::Bucketed) => match self.at_bucket(tx, email).await? {
+                None => self.least_loaded(tx).await?,
+                there => there,
+            },
         };
         metrics::histogram!("storage.get_best_node").record(began.elapsed());
         if let Some((id, _)) = &chosen {
@@ -121,6 +139,21 @@ impl<'a> Rooms<'a> {
         Ok(self.open.iter().flatten().next().map(|room| (room.id, room.node.clone())))
     }
 
+    async fn at_bucket(&mut self, tx: &mut Tx<'_>, email: &str) -> Result<Option<(i64, String)>, StoreError> {
+        let bucket = i64::try_from(bucket_of(email)).expect("there are few");
+        let there = tx.query_opt(&AT_BUCKET, &[self.service.into(), bucket.into()], room).await?;
+        // What this transaction has moved is not in the counters yet.
+        let has_room = |room: &Room| {
+            let moved = self.moved.get(&room.id).copied().unwrap_or(0);
+            room.current_load.max(0) + moved < room.capacity
+        };
+        let Some(taken) = there.filter(has_room) else { return Ok(None) };
+        for room in self.open.iter_mut().flatten().filter(|room| room.id == taken.id) {
+            room.add(1);
+        }
+        Ok(Some((taken.id, taken.node)))
+    }
+
     async fn least_loaded(&mut self, tx: &mut Tx<'_>) -> Result<Option<(i64, String)>, StoreError> {
         for round in 0..=ROUNDS {
             let chosen = self.open.as_mut().and_then(|open| rules::least_loaded(open));
@@ -138,7 +171,13 @@ impl<'a> Rooms<'a> {
 
     async fn load(&self, tx: &mut Tx<'_>) -> Result<Vec<Room>, StoreError> {
         let waiting = i64::try_from(self.waiting).unwrap_or(i64::MAX);
-        tx.query(&OPEN, &[self.service.into(), waiting.into()], room).await
+        let mut open = tx.query(&OPEN, &[self.service.into(), waiting.into()], room).await?;
+        if self.placement.policy == Policy::Bucketed {
+            for room in &mut open {
+                room.add(self.moved.get(&room.id).copied().unwrap_or(0));
+            }
+        }
+        Ok(open)
     }
 
     /// Whether any node opened more places. What was taken so far is counted before, so that it counts here.

@@ -1,7 +1,7 @@
 use store::Migration;
 
 /// The tables: those of the field, and what Highwater keeps beside them.
-pub static MIGRATIONS: &[Migration] = &[TABLES_OF_THE_FIELD, LEAVING, ROTATIONS];
+pub static MIGRATIONS: &[Migration] = &[TABLES_OF_THE_FIELD, LEAVING, ROTATIONS, SHEDDING, BUCKETS];
 
 /// Mozilla's three tables: names, lengths, order of columns, indexes; identities that take explicit values too. No
 /// foreign keys and no uniqueness beyond theirs: their scripts insert what such constraints would refuse.
@@ -102,5 +102,32 @@ const ROTATIONS: Migration = Migration::both(
         first varchar(16) not null,
         signs varchar(16) not null,
         at bigint not null
+    );",
+);
+
+/// What operators ask of clients: one row, while they ask.
+const SHEDDING: Migration = Migration::both(
+    "tokenserver 0004 shedding",
+    "create table shedding (
+        id integer primary key,
+        backoff_seconds bigint not null,
+        refuse_percent integer not null,
+        until bigint not null
+    );",
+);
+
+/// Which node each bucket of a service is on, and what nodes weigh, where it is not what they can hold.
+const BUCKETS: Migration = Migration::both(
+    "tokenserver 0005 buckets",
+    "create table buckets (
+        service bigint not null,
+        bucket integer not null,
+        node_id bigint not null,
+        moved_at bigint not null,
+        primary key (service, bucket)
+    );
+    create table node_weights (
+        node_id bigint primary key,
+        weight bigint not null
     );",
 );

@@ -1,11 +1,12 @@
+use super::buckets;
 use super::lookup::{Known, no_service};
 use super::rooms::Rooms;
 use crate::Refusal;
 use crate::rules::{self, Decision, Home, NewUsers, Presented, ServiceName, Step};
 use account::{AccountId, Millis};
 use ledger::Tombstones;
-use serde::Serialize;
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use store::{Operation, StoreError, Tx, Value};
 
@@ -86,10 +87,41 @@ pub(crate) struct Placement {
     pub service: ServiceName,
     /// Whether new ones are taken.
     pub new_users: NewUsers,
+    /// Who is taken in any case: by email, or by subject.
+    pub allowed: Arc<HashSet<String>>,
+    /// Which node a user goes to.
+    pub policy: Policy,
     /// Which part of a full node's capacity is opened at a time, in millionths.
     pub release_millionths: i64,
     /// The node everybody goes to, if there is one.
     pub only_node: Option<i64>,
+}
+
+/// Which node a user goes to who has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// The least loaded one.
+    #[default]
+    LeastLoaded,
+    /// The one that the user's bucket is on, while that takes users.
+    Bucketed,
+}
+
+impl Placement {
+    /// Whether this user is taken, even when everybody else is not.
+    pub(crate) fn is_allowed(&self, email: &str) -> bool {
+        let subject = email.rsplit_once('@').map_or(email, |(subject, _)| subject);
+        self.allowed.contains(email) || self.allowed.contains(subject)
+    }
+
+    /// What becomes of this user when it is a new one.
+    pub(crate) fn new_user(&self, email: &str) -> NewUsers {
+        match self.new_users {
+            NewUsers::Refused if self.is_allowed(email) => NewUsers::Welcome,
+            all => all,
+        }
+    }
 }
 
 /// What a request is served from.
@@ -144,7 +176,8 @@ impl Operation for Settle {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
         let accounts: Vec<_> = self.asked.iter().map(|asked| asked.account.clone()).collect();
         tx.lock_accounts(&accounts).await?;
-        let (service, known) = self.load(tx).await?;
+        let (service, mut known) = self.load(tx).await?;
+        self.unsettle(tx, service, &mut known).await?;
         let mut rooms = Rooms::new(service, &self.placement, self.asked.len());
         let mut plans = Vec::with_capacity(self.asked.len());
         for (asked, known) in self.asked.iter().zip(known) {
@@ -191,6 +224,17 @@ impl Settle {
         Ok((service.ok_or_else(|| no_service(name))?, known))
     }
 
+    /// Who is left behind by a bucket that has moved has no node any more.
+    async fn unsettle(&self, tx: &mut Tx<'_>, service: i64, known: &mut [Known]) -> Result<(), StoreError> {
+        if self.placement.policy == Policy::Bucketed {
+            let emails = self.asked.iter().map(|asked| asked.email.as_str());
+            for (n, mapped) in buckets::of_users(tx, service, emails).await? {
+                mapped.unsettle(&mut known[n].rows);
+            }
+        }
+        Ok(())
+    }
+
     /// Decides a request under the lock and, when it is to be assigned anew, takes a place for it.
     async fn plan<'a>(
         &self,
@@ -199,7 +243,8 @@ impl Settle {
         asked: &'a Asked,
         known: Known,
     ) -> Result<Result<Plan<'a>, Refusal>, StoreError> {
-        let decided = rules::decide(known.rows, &known.ledgered, &asked.presented, self.placement.new_users);
+        let new_users = self.placement.new_user(&asked.email);
+        let decided = rules::decide(known.rows, &known.ledgered, &asked.presented, new_users);
         let decision = match decided {
             Err(refusal) => return Ok(Err(refusal)),
             Ok(decision) => decision,
@@ -210,7 +255,7 @@ impl Settle {
             Step::Serve(home) => (Change::Keep, home),
             Step::Raise(home) => (Change::Raise, home),
             Step::Replace(home) => (Change::Add, Home { created_at, ..rooms.stay(home) }),
-            Step::Assign => match rooms.take(tx).await? {
+            Step::Assign => match rooms.take(tx, &asked.email).await? {
                 None => return Ok(Err(Refusal::NoNode)),
                 Some((node_id, node)) => (Change::Add, Home { uid: 0, created_at, node_id, node }),
             },

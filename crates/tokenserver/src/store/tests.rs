@@ -1,5 +1,6 @@
 //! The operations, on both engines.
 
+mod bucketed;
 mod carrying;
 mod counting;
 mod leaving;
@@ -44,7 +45,14 @@ fn sync() -> ServiceName {
 }
 
 fn placement() -> Placement {
-    Placement { service: sync(), new_users: NewUsers::Welcome, release_millionths: 100_000, only_node: None }
+    Placement {
+        service: sync(),
+        new_users: NewUsers::Welcome,
+        allowed: Arc::default(),
+        policy: Policy::LeastLoaded,
+        release_millionths: 100_000,
+        only_node: None,
+    }
 }
 
 fn tombstones() -> Tombstones {
