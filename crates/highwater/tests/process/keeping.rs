@@ -125,3 +125,31 @@ async fn operators_end_sessions_and_rotate_the_keys_that_seal_them() {
     let complaint = run(&["sessions", "show", "nonsense"]).refused();
     assert!(complaint.contains("it is no id"), "{complaint}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_read_anew_hold_for_sessions_that_are_there() {
+    let world = World::new(&SETTINGS).await;
+    let subject = "e".repeat(32);
+    world.idp.sign_up(&subject);
+    let logins = world.idp.logins();
+    logins.register(LoginClient::new("web", "s3cret"));
+    let given = logins.log_in("web", &subject).expect("there is such an account");
+    let service = Service::of(&world);
+    // Nobody says how long its token lives: it waits for half an hour.
+    let tokens = json!({ "access_token": given.access_token, "refresh_token": given.refresh_token });
+    let made =
+        service.ask("POST", "/sessions", &json!({ "idp": "fxa", "subject": subject, "tokens": tokens }));
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+
+    let file = world.house.path("highwater.toml");
+    let before = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, format!("sessions.unknown_lifetime_seconds = 1\n{before}")).expect("written");
+    world.node.signal("HUP");
+    world.node.says("the configuration was read anew");
+    wait_until("it is refreshed", PATIENCE, async || service.generation(&id) >= 1).await;
+
+    std::fs::write(&file, format!("sessions.cool_off_seconds = 0\nlisten = 7\n{before}")).expect("written");
+    world.node.signal("HUP");
+    world.node.says("cannot be taken over");
+    assert_eq!(service.access_token(&id).status, 200);
+}
