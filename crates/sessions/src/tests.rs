@@ -8,6 +8,7 @@ mod ending;
 mod handing;
 mod hot;
 mod journal;
+mod openid_provider;
 mod outage;
 mod pretender;
 mod refreshing;

@@ -38,12 +38,12 @@ impl House {
 }
 
 #[tokio::test]
-async fn a_minute_of_trouble_ends_nobodys_session() {
+async fn no_session_is_lost_to_an_outage() {
     nobody_is_logged_out(200).await;
 }
 
 #[tokio::test]
 #[ignore = "takes minutes: `./test --soak`"]
-async fn a_minute_of_trouble_ends_none_of_ten_thousand_sessions() {
+async fn no_session_of_ten_thousand_is_lost_to_an_outage() {
     nobody_is_logged_out(10_000).await;
 }
