@@ -22,7 +22,9 @@ const CALLER: HeaderName = HeaderName::from_static("x-highwater-caller");
 pub(crate) const fn scopes(listener: Listener) -> &'static [&'static str] {
     match listener {
         Listener::Admin => &["read", "write", "metrics"],
-        Listener::Service => &["verify", "introspect", "sessions", "watch"],
+        Listener::Service => {
+            &["verify", "introspect", "sessions:read", "sessions:write", "sessions:tokens", "sessions:watch"]
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use standins::SecurityEvent;
+use std::collections::HashMap;
 use std::fs;
 
 /// Digests are often shortened: half of the smallest in use is looked for.
@@ -39,8 +40,47 @@ fn needles(name: &str, token: &str) -> Vec<(String, Vec<u8>)> {
     needles
 }
 
-fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Many needles, looked for all at once: by how they begin.
+pub(crate) struct Needles {
+    by_begin: HashMap<[u8; SHORTEST], Vec<(String, Vec<u8>)>>,
+    /// Whether any begins with these two bytes: most places are passed over by that.
+    begins: Vec<bool>,
+}
+
+impl Needles {
+    pub(crate) fn of<'a>(tokens: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut all = Self { by_begin: HashMap::new(), begins: vec![false; 1 << 16] };
+        for (what, needle) in tokens.into_iter().flat_map(|(name, token)| needles(name, token)) {
+            let begin = *needle.first_chunk().expect("none is shorter");
+            all.begins[two(begin)] = true;
+            all.by_begin.entry(begin).or_default().push((what, needle));
+        }
+        all
+    }
+
+    /// The first that is found.
+    pub(crate) fn found_in(&self, haystack: &[u8]) -> Option<&str> {
+        let begins = |(at, begin): (usize, &[u8])| {
+            let begin: &[u8; SHORTEST] = begin.first_chunk()?;
+            if !self.begins[two(*begin)] {
+                return None;
+            }
+            let longer = self.by_begin.get(begin)?;
+            longer
+                .iter()
+                .find(|(_, needle)| haystack[at..].starts_with(needle))
+                .map(|(what, _)| what.as_str())
+        };
+        haystack.windows(SHORTEST).enumerate().find_map(begins)
+    }
+}
+
+fn two(begin: [u8; SHORTEST]) -> usize {
+    usize::from(begin[0]) << 8 | usize::from(begin[1])
 }
 
 #[test]
@@ -55,8 +95,11 @@ fn a_digest_is_found_however_it_is_written() {
     ];
     for text in written {
         assert!(needles("it", &token).iter().any(|(_, needle)| holds(&text, needle)));
+        let among = [b"before ", text.as_slice(), b" after"].concat();
+        assert!(Needles::of([("it", token.as_str())]).found_in(&among).is_some());
     }
     assert!(!needles("it", &token).iter().any(|(_, needle)| holds(b"something else", needle)));
+    assert_eq!(Needles::of([("it", token.as_str())]).found_in(b"something else"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,15 +166,10 @@ async fn a_run_leaves_no_token_behind_and_no_digest_of_one() {
         ("the scraper's token", &scraper),
         ("the event's token", &event),
     ];
-    for (name, token) in secrets {
-        for (what, needle) in needles(name, token) {
-            for (place, text) in [
-                ("the log", log.as_bytes()),
-                ("the metrics", metrics.body.as_bytes()),
-                ("the database", &stored),
-            ] {
-                assert!(!holds(text, &needle), "{what} is in {place}");
-            }
-        }
+    let needles = Needles::of(secrets.map(|(name, token)| (name, token.as_str())));
+    let places: [(&str, &[u8]); 3] =
+        [("the log", log.as_bytes()), ("the metrics", metrics.body.as_bytes()), ("the database", &stored)];
+    for (place, text) in places {
+        assert_eq!(needles.found_in(text), None, "in {place}");
     }
 }
