@@ -9,6 +9,7 @@ mod page;
 mod party;
 mod stage;
 mod walk;
+mod web;
 
 use crate::cli::DemoOptions;
 use crate::output::Shown;

@@ -1,6 +1,7 @@
 //! The stage: the stand-ins, a folder, and a running node between them.
 
 use super::party::{ISSUER, Party};
+use super::web::{CLIENT, SECRET};
 use crate::client::Admin;
 use crate::moment::date;
 use crate::roles::Roles;
@@ -37,6 +38,8 @@ pub(crate) struct Stage {
     pub(crate) parties: [Party; 2],
     /// An API that asks the token check before it serves anybody.
     pub(crate) api: StandInApi,
+    /// What the service calls with that lets its users' logins be kept.
+    pub(crate) web: String,
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) config: PathBuf,
@@ -67,10 +70,12 @@ impl Stage {
         let running = Running::start(&settings, &Roles::picked(&[]), telemetry).await?;
         let jwks = url(&running, "public", "/.well-known/jwks.json")?;
         let parties = Party::both(jwks.as_str(), &now).await?;
-        let caller = caller(&Box::pin(Admin::reach(&settings)).await?).await?;
-        let api = StandInApi::start(url(&running, "service", "/verify/caddy")?, &caller).await?;
+        let admin = Box::pin(Admin::reach(&settings)).await?;
+        let guard = caller(&admin, "the API", &["verify"]).await?;
+        let web = caller(&admin, "the web", &["sessions:write", "sessions:tokens"]).await?;
+        let api = StandInApi::start(url(&running, "service", "/verify/caddy")?, &guard).await?;
         let client = client()?;
-        let stage = Self { idp, nodes, parties, api, client, clock, config, settings, running, folder };
+        let stage = Self { idp, nodes, parties, api, web, client, clock, config, settings, running, folder };
         stage.introduce().await?;
         stage.until_keys_are_published().await?;
         stage.until_events_are_followed().await?;
@@ -155,9 +160,9 @@ fn url(running: &Running, listener: &str, path: &str) -> Result<Url> {
     Ok(Url::parse(&format!("http://{place}{path}"))?)
 }
 
-/// The API's own token for the token check; by the same request as `highwater token create`.
-async fn caller(admin: &Admin) -> Result<String> {
-    let new = json!({ "name": "the API", "listener": "service", "scopes": ["verify"] });
+/// A caller's token for the service listener; by the same request as `highwater token create`.
+async fn caller(admin: &Admin, name: &str, scopes: &[&str]) -> Result<String> {
+    let new = json!({ "name": name, "listener": "service", "scopes": scopes });
     let made = admin.ask(Method::POST, "/tokens", Some(&new)).await?;
     Ok(made["token"].as_str().context("a token is a text")?.to_owned())
 }
@@ -188,6 +193,13 @@ issuers = ["{idp}"]
 account_domain = "accounts.example"
 server_url = "{idp}"
 set_audience = "{AUDIENCE}"
+
+[idp.login]
+client_id = "{CLIENT}"
+client_secret = "{SECRET}"
+
+[sessions]
+cool_off_seconds = 1
 
 [broker]
 issuer = "{ISSUER}"

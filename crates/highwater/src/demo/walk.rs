@@ -4,6 +4,7 @@ use super::app::{reads, shut_out};
 use super::page::Page;
 use super::party::Party;
 use super::stage::{AUDIENCE, IDP, Stage};
+use super::web::Web;
 use crate::client::path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::body::Body;
@@ -68,6 +69,9 @@ impl<'a> Walk<'a> {
         self.step("app", reads(stage, &laptop, "learned")).await?;
         self.step("app, again", reads(stage, &laptop, "remembered")).await?;
         self.step("logins", logged_in(stage)).await?;
+        let web = Web::known_to_the_idp(stage);
+        self.step("web session", web.logs_in()).await?;
+        self.step("web, later", web.is_refreshed()).await?;
 
         self.page.act(
             2,
@@ -80,6 +84,7 @@ impl<'a> Walk<'a> {
         self.step("laptop", refused(stage, &laptop, self.changed)).await?;
         self.step("tablet", refused(stage, &tablet, self.changed)).await?;
         self.step("app", shut_out(stage, &laptop, self.changed)).await?;
+        self.step("web session", web.has_ended(self.changed)).await?;
         self.heard(["password-change", "credential-change"]).await?;
         let phone = sign_in(stage, USER)?;
         self.step("phone, anew", served(stage, &phone)).await?;
