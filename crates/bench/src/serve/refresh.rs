@@ -224,6 +224,7 @@ fn settings() -> Result<Settings> {
         cool_off_seconds: 1,
         unknown_lifetime_seconds: 1,
         concurrency: PLACES,
+        userinfo_seconds: 0,
         idps: vec![own],
         ..Settings::default()
     })

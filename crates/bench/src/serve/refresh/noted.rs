@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use sessions::Object;
 use sessions::upstream::{
     Ask, Code, Fresh, Given, LoginIdps, NotHeard, Proof, Proven, Secret, SignedOut, Standing, Trouble,
-    Upstream,
+    Upstream, UserAsk, UserTrouble,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,6 +127,14 @@ impl Upstream for Noted {
             outcome
         }
         .boxed()
+    }
+
+    fn userinfo_room(&self, idp: &IdpId, now: Millis) -> usize {
+        self.there.userinfo_room(idp, now)
+    }
+
+    fn userinfo<'a>(&'a self, ask: UserAsk<'a>) -> BoxFuture<'a, Result<Object, UserTrouble>> {
+        self.there.userinfo(ask)
     }
 
     fn signed_out<'a>(
