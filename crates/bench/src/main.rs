@@ -4,6 +4,7 @@
 //! server share the other. Each figure comes with its limit, measured in the same run: a ratio holds on a noisy machine.
 
 mod deliver;
+mod exhaustion;
 mod home;
 mod ingest;
 mod instructions;
@@ -53,6 +54,8 @@ enum Command {
     Revocation(Options),
     /// Refreshes of upstream sessions: as fast as they go, and how late at half of that.
     Refresh(Options),
+    /// A flood of new identities, and what becomes of everybody else.
+    Exhaustion(Options),
     /// The bare handler alone: what every ratio is taken against.
     Bare(Options),
     /// Instructions of hot operations, by callgrind, against the baseline.
@@ -77,6 +80,9 @@ pub(crate) struct Options {
     /// The Tokenserver writes a log line for each request, to a file, as `serve` does.
     #[arg(long)]
     logs: bool,
+    /// How many identities the flood has.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..))]
+    identities: u64,
     /// At the scale of millions too; takes as long as it takes.
     #[arg(long)]
     large: bool,
@@ -121,6 +127,7 @@ fn main() -> Result<()> {
         Command::Verify(options) => (options.clone(), verify::bench(&options)?),
         Command::Revocation(options) => (options.clone(), revocation::bench(&options)?),
         Command::Refresh(options) => (options.clone(), refresh::bench(&options)?),
+        Command::Exhaustion(options) => (options.clone(), exhaustion::bench(&options)?),
         Command::Tokens(options) => (options.clone(), tokens::bench(&options)?),
     };
     report.print(options.json)

@@ -49,6 +49,9 @@ pub(crate) enum Serve {
         /// Where its log lines go, if anywhere.
         #[arg(long)]
         log: Option<PathBuf>,
+        /// With a budget for each address's new users.
+        #[arg(long)]
+        guarded: bool,
     },
     /// The bare handler behind the layer that checks tokens.
     Layered {
@@ -158,9 +161,14 @@ impl Serve {
     async fn serve(self) -> Result<()> {
         match self {
             Self::Bare => listen(bare::router()).await,
-            Self::Tokens { store, idp, log } => {
+            Self::Tokens { store, idp, log, guarded } => {
                 log.as_deref().map(telemetry::start_logs).transpose()?;
-                listen(House::open(&store, &idp).await?.public).await
+                let house = if guarded {
+                    House::guarded(&store, &idp).await
+                } else {
+                    House::open(&store, &idp).await
+                };
+                listen(house?.public).await
             }
             Self::Layered { key } => verify::layered(&key).await,
             Self::Check { store, key } => Box::pin(verify::node(&store, &key)).await,
@@ -197,8 +205,10 @@ async fn as_a_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Se
 async fn listen(router: Router) -> Result<()> {
     let (listener, address) = listener().await?;
     ready(&address.to_string())?;
+    // As in the product, routes know where a client is.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
-        done = axum::serve(listener, router).into_future() => Ok(done?),
+        done = axum::serve(listener, service).into_future() => Ok(done?),
         told = until_told_to_end() => told,
     }
 }

@@ -8,7 +8,7 @@ mod check;
 mod large;
 mod pool;
 
-pub(crate) use pool::render;
+pub(crate) use pool::{Pool, Who, render};
 
 use crate::home::Home;
 use crate::limit::Bare;
@@ -21,7 +21,6 @@ use crate::{Engine, Options};
 use account::Millis;
 use anyhow::{Result, ensure};
 use check::{Checker, Known};
-use pool::{Pool, Who};
 use standins::StandInIdp;
 use std::sync::Arc;
 use std::thread;
@@ -61,34 +60,56 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
     Ok(Report { bench: "tokens", results })
 }
 
-/// The identity provider, and the requests of everybody who has signed in there.
-struct Outside {
+/// The identity provider.
+pub(crate) struct Provider {
     idp: StandInIdp,
     issued_at: i64,
-    warm: Pool,
-    cold: Pool,
-    new: Pool,
     /// Serves the identity provider's keys.
     _runtime: Runtime,
 }
 
-impl Outside {
-    fn start(options: &Options) -> Result<Self> {
+impl Provider {
+    pub(crate) fn start() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let clock = Clock::system();
         let issued_at = clock.now().seconds();
         let idp = runtime.block_on(StandInIdp::start(Arc::new(move || -> Millis { clock.now() })))?;
+        Ok(Self { idp, issued_at, _runtime: runtime })
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        self.idp.url()
+    }
+
+    /// Requests with `count` tokens of these accounts.
+    pub(crate) fn mint(&self, who: Who, count: u64) -> Pool {
+        Pool::mint(&self.idp, who, count, self.issued_at)
+    }
+}
+
+/// The identity provider, and the requests of everybody who has signed in there.
+struct Outside {
+    provider: Provider,
+    warm: Pool,
+    cold: Pool,
+    new: Pool,
+}
+
+impl Outside {
+    fn start(options: &Options) -> Result<Self> {
+        let provider = Provider::start()?;
         let existing = Who { first: 0, stride: 1, count: EXISTING };
         let cold = COLD_PER_SECOND * options.seconds + FIRST as u64;
         let new = NEW_PER_SECOND * options.seconds + FIRST as u64;
         let newcomers = Who { first: EXISTING, count: new, ..existing };
-        let mint = |who, count| Pool::mint(&idp, who, count, issued_at);
+        let mint = |who, count| provider.mint(who, count);
         let (warm, cold, new) = (mint(existing, EXISTING), mint(existing, cold), mint(newcomers, new));
-        Ok(Self { idp, issued_at, warm, cold, new, _runtime: runtime })
+        Ok(Self { provider, warm, cold, new })
     }
 
     fn mint(&self, who: Who, count: u64) -> Pool {
-        Pool::mint(&self.idp, who, count, self.issued_at)
+        self.provider.mint(who, count)
     }
 }
 
@@ -120,7 +141,7 @@ impl Bench<'_> {
     }
 
     fn serve(&self, home: &Home) -> Result<Server> {
-        let idp = self.outside.idp.url();
+        let idp = self.outside.provider.url();
         let log = home.folder().join("log");
         let log = log.to_string_lossy();
         let url = home.url();

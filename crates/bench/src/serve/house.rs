@@ -2,6 +2,7 @@
 
 use super::telemetry::Recording;
 use super::verify as checks;
+use crate::exhaustion::PER_ADDRESS;
 use account::IdpId;
 use anyhow::{Result, ensure};
 use axum::Router;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Clock, Settings, Store};
-use tokenserver::{Secret, Tokenserver};
+use tokenserver::{NewUserSettings, Secret, Tokenserver};
 use verify::{Asking, Options, Records, Verifier};
 use work::Lifecycle;
 
@@ -56,9 +57,19 @@ pub(super) struct House {
 impl House {
     /// Opens the store of that URL for a Tokenserver. The identity provider's server is at `idp`.
     pub(super) async fn open(store: &str, idp: &str) -> Result<Self> {
+        Self::of_tokenserver(store, idp, NewUserSettings::default()).await
+    }
+
+    /// The same, with a budget for each address's new users.
+    pub(super) async fn guarded(store: &str, idp: &str) -> Result<Self> {
+        let new_users = NewUserSettings { per_address_per_hour: PER_ADDRESS, ..NewUserSettings::default() };
+        Self::of_tokenserver(store, idp, new_users).await
+    }
+
+    async fn of_tokenserver(store: &str, idp: &str, new_users: NewUserSettings) -> Result<Self> {
         let ground = Ground::open(store)?;
         let idps = idps(idp)?;
-        let tokenserver = tokenserver(&ground.store, &idps, &ground.tombstones, &ground.life)?;
+        let tokenserver = tokenserver(&ground.store, &idps, &ground.tombstones, &ground.life, new_users)?;
         let house = Box::pin(ground.build(tokenserver::capability(
             &ground.store,
             idps.clone(),
@@ -198,12 +209,14 @@ fn tokenserver(
     idps: &Idps,
     tombstones: &Tombstones,
     life: &Lifecycle,
+    new_users: NewUserSettings,
 ) -> Result<Arc<Tokenserver>> {
     let settings = tokenserver::Settings {
         master_secret: Secret::new(MASTER_SECRET),
         metrics_hash_secret: Secret::new("the bench's metrics secret"),
         init_node_url: Some(NODE.to_owned()),
         init_node_capacity: CAPACITY,
+        new_users,
         ..tokenserver::Settings::default()
     };
     let verifier = Verifier::new(idps.clone(), &verify::Settings::default());

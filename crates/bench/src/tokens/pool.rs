@@ -10,13 +10,13 @@ const GENERATION: i64 = 1_700_000_000_000;
 
 /// Which accounts ask, one after the other and then the first again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Who {
+pub(crate) struct Who {
     /// The number of the first.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// From one to the next.
-    pub(super) stride: u64,
+    pub(crate) stride: u64,
     /// How many there are.
-    pub(super) count: u64,
+    pub(crate) count: u64,
 }
 
 impl Who {
@@ -26,9 +26,9 @@ impl Who {
 }
 
 /// Requests for tokens.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     /// Whole HTTP requests.
-    pub(super) requests: Vec<Box<[u8]>>,
+    pub(crate) requests: Vec<Box<[u8]>>,
     who: Who,
 }
 
