@@ -45,8 +45,8 @@ pub(crate) struct Ground {
     /// The store's URL.
     #[arg(long)]
     store: String,
-    /// The root key.
-    #[arg(long)]
+    /// The root key; one in sixty-four begins with a hyphen.
+    #[arg(long, allow_hyphen_values = true)]
     key: String,
     /// Where the identity provider is: JSON, as it says it.
     #[arg(long)]
