@@ -69,7 +69,7 @@ async fn who_is_no_caller_with_the_scope_learns_nothing() {
     let subject = "b".repeat(32);
     world.idp.sign_up(&subject);
     let token = world.sign_in(&subject).access_token;
-    let watcher = caller(&world, &["watch"]);
+    let watcher = caller(&world, &["sessions:watch"]);
     assert_eq!(checked(&world, "hw_nobody", &token, "/api/x").status, 401);
     assert_eq!(checked(&world, &watcher, &token, "/api/x").status, 403);
     let checker = caller(&world, &["verify"]);
