@@ -29,7 +29,8 @@ store::statements! {
         "select table_name, source, last_key, row_count, finished_at, sha256 from imports order by table_name");
     static UNDER_WAY = both("select 1 from imports where finished_at is null limit 1");
     static BEGIN = both(
-        "insert into imports (table_name, source, last_key, row_count, began_at) values ($1, $2, $3, 0, $4)");
+        "insert into imports (table_name, source, last_key, row_count, began_at) values ($1, $2, $3, 0, $4)
+        on conflict (table_name) do nothing");
     static CURSOR = both("select last_key from imports where table_name = $1 and finished_at is null {for_update}");
     static ADVANCE = both(
         "update imports set last_key = {greatest}(last_key, $2), row_count = row_count + $3 where table_name = $1");
@@ -163,7 +164,10 @@ impl Operation for Stand {
         let (Standing::Empty, Some((source, now))) = (&standing, &self.begin) else { return Ok(standing) };
         for table in [&SERVICES, &NODES, &USERS] {
             let begun = [table.name.into(), source.into(), BEGINNING.into(), (*now).into()];
-            tx.execute(&BEGIN, &begun).await?;
+            if tx.execute(&BEGIN, &begun).await? == 0 {
+                // Another one has begun since.
+                return self::standing(tx).await;
+            }
         }
         // Without its service nobody can be served, nor a node be added: they come with the end.
         tx.execute(&NO_SERVICES, &[]).await?;

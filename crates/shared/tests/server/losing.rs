@@ -2,6 +2,7 @@
 
 use super::*;
 use futures::future::join_all;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Checks a fresh token in two processes; how often the identity provider was asked for it.
 async fn asked_for_one(idp: &StandInIdp, nodes: &[Verifier; 2]) -> u64 {
@@ -12,18 +13,23 @@ async fn asked_for_one(idp: &StandInIdp, nodes: &[Verifier; 2]) -> u64 {
     idp.introspect_requests() - before
 }
 
-/// Checks go on until something has happened; every one of them must be good.
+/// Checks go on until something has happened, and to their end; every one of them must be good.
 async fn under_load<T>(idp: &StandInIdp, nodes: &[Verifier; 2], happening: impl Future<Output = T>) -> T {
+    let (has_happened, mut checked) = (AtomicBool::new(false), 0_u64);
+    let happening = async {
+        let done = happening.await;
+        has_happened.store(true, Ordering::Relaxed);
+        done
+    };
     let load = async {
-        let mut checked = 0_u64;
-        loop {
+        while !has_happened.load(Ordering::Relaxed) {
             let token = token(idp, "u");
             let outcomes = join_all((0..20).map(|at| check(&nodes[at % 2], &token))).await;
             assert!(outcomes.iter().all(Result::is_ok), "after {checked}: {outcomes:?}");
             checked += 1;
         }
     };
-    tokio::select! { done = happening => done, never = load => never }
+    tokio::join!(happening, load).0
 }
 
 #[tokio::test(flavor = "multi_thread")]
