@@ -97,6 +97,11 @@ pub(crate) fn outbox(count: i64, oldest: Millis, now: Millis) {
     gauge!("sessions.revocations_oldest_age").set(age.as_secs_f64());
 }
 
+/// Somebody at that identity provider keeps tokens that nobody needs: it was not to be told.
+pub(crate) fn revocation_given_up(idp: String) {
+    counter!("sessions.revocations_given_up", "idp" => idp).increment(1);
+}
+
 /// Attempts under way.
 pub(crate) fn in_flight(count: usize) {
     gauge!("sessions.in_flight").set(u32::try_from(count).unwrap_or(u32::MAX));

@@ -54,13 +54,8 @@ pub trait Upstream: Send + Sync + 'static {
         now: Millis,
     ) -> BoxFuture<'a, Result<SignedOut, NotHeard>>;
 
-    /// Takes a refresh token back (RFC 7009).
-    fn revoke<'a>(
-        &'a self,
-        idp: &'a IdpId,
-        refresh_token: &'a str,
-        now: Millis,
-    ) -> BoxFuture<'a, Result<(), Trouble>>;
+    /// Takes a grant's tokens back (RFC 7009).
+    fn revoke<'a>(&'a self, tokens: ToRevoke<'a>) -> BoxFuture<'a, Result<Revoked, Trouble>>;
 }
 
 /// A refresh token to present.
@@ -218,6 +213,41 @@ pub enum NotHeard {
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+/// Tokens that nobody needs any more.
+#[derive(Clone, Copy)]
+pub struct ToRevoke<'a> {
+    /// Whose they are.
+    pub idp: &'a IdpId,
+    /// With it goes the whole grant.
+    pub refresh_token: Option<&'a str>,
+    /// For those who take no refresh token back, and where there is none.
+    pub access_token: Option<&'a str>,
+    /// When the caller's tick began.
+    pub now: Millis,
+}
+
+/// What an identity provider has taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// The refresh token, and with it the grant.
+    RefreshToken,
+    /// The access token: refresh tokens are not taken back there, or there was none.
+    AccessToken,
+    /// Nothing: it takes nothing back. What there is ends by itself.
+    Nothing,
+}
+
+impl Revoked {
+    /// Its name, in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RefreshToken => "refresh_token",
+            Self::AccessToken => "access_token",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// Of what kind a failure is.

@@ -28,16 +28,16 @@ store::statements! {
            dpop_key = null
          where hash = $1 and (state < 2 or session_id = $2)");
     static REVOKE = both(
-        "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,
-           created_at)
-         values ($1, 0, $2, $3, 0, 0, $4, 0, $4) on conflict (grant_id, generation) do nothing");
+        "insert into session_revocations (grant_id, generation, idp, token, access_token, state, failures, next_attempt_at,
+           fence, created_at)
+         values ($1, 0, $2, $3, $4, 0, 0, $5, 0, $5) on conflict (grant_id, generation) do nothing");
     static OLD = both("select hash from session_codes where presented_at < $1 order by presented_at limit $2");
     static REVOKE_OLD = both(
-        "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,
-           created_at)
-         select c.grant_id, 0, c.idp, c.refresh_token, 0, 0, $2, 0, $2
+        "insert into session_revocations (grant_id, generation, idp, token, access_token, state, failures, next_attempt_at,
+           fence, created_at)
+         select c.grant_id, 0, c.idp, c.refresh_token, c.access_token, 0, 0, $2, 0, $2
          from {rows $1: id text} as r join session_codes c on c.hash = r.id
-         where c.state = 1 and c.refresh_token is not null
+         where c.state = 1 and (c.refresh_token is not null or c.expires_at is null or c.expires_at > $2)
          on conflict (grant_id, generation) do nothing");
     static DROP_OLD = both("delete from session_codes where hash in (select r.id from {rows $1: id text} as r)");
 }
@@ -201,7 +201,7 @@ impl Operation for KeepGiven {
     }
 }
 
-/// Nothing comes of a code any more; a refresh token that came is revoked.
+/// Nothing comes of a code any more; tokens that came are revoked.
 #[derive(Clone)]
 pub(crate) struct LoseCode {
     pub(crate) code: CodeName,
@@ -215,20 +215,32 @@ impl Operation for LoseCode {
     type Output = ();
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let token = self.given.as_ref().and_then(|it| Some((&it.grant, it.refresh_token.as_deref()?)));
-        lose(tx, &self.code, token, self.now).await
+        let tokens = self.given.as_ref().map(|it| Lost {
+            grant: &it.grant,
+            refresh_token: it.refresh_token.as_deref(),
+            access_token: &it.access_token,
+        });
+        lose(tx, &self.code, tokens, self.now).await
     }
+}
+
+/// Sealed tokens that came for a code and are nobody's.
+pub(super) struct Lost<'a> {
+    pub(super) grant: &'a GrantId,
+    pub(super) refresh_token: Option<&'a str>,
+    pub(super) access_token: &'a str,
 }
 
 /// The same, inside another's transaction.
 pub(super) async fn lose(
     tx: &mut Tx<'_>,
     code: &CodeName,
-    token: Option<(&GrantId, &str)>,
+    tokens: Option<Lost<'_>>,
     now: Millis,
 ) -> Result<(), StoreError> {
-    if let Some((grant, token)) = token {
-        let params = [grant.as_str().into(), code.idp.as_str().into(), token.into(), now.into()];
+    if let Some(Lost { grant, refresh_token, access_token }) = tokens {
+        let (grant, idp) = (grant.as_str(), code.idp.as_str());
+        let params = [grant.into(), idp.into(), refresh_token.into(), access_token.into(), now.into()];
         tx.execute(&REVOKE, &params).await?;
     }
     tx.execute(&LOSE, &[(&code.hash).into()]).await.map(drop)

@@ -1,6 +1,6 @@
 //! Creating a session, and with the first of a login its grant.
 
-use super::codes::{self, CodeName};
+use super::codes::{self, CodeName, Lost};
 use super::rows::Object;
 use super::{changes, json};
 use crate::rules::{EndsOn, is_refused};
@@ -149,8 +149,12 @@ impl Create {
     /// What came of a code for a login that cannot be is nobody's: it is revoked.
     async fn lose_code(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let (Some(code), NewGrant::Own(tokens)) = (&self.code, &self.grant) else { return Ok(()) };
-        let token = tokens.refresh_token.as_deref().map(|token| (&tokens.id, token));
-        codes::lose(tx, code, token, self.now).await
+        let lost = Lost {
+            grant: &tokens.id,
+            refresh_token: tokens.refresh_token.as_deref(),
+            access_token: &tokens.access_token,
+        };
+        codes::lose(tx, code, Some(lost), self.now).await
     }
 
     async fn standing(&self, tx: &mut Tx<'_>) -> Result<(Mark, State), StoreError> {

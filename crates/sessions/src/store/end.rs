@@ -1,5 +1,5 @@
 //! Ending: sessions, and with the last of a login its grant. In the same transaction watchers are told and the revocation
-//! of the refresh token is put down.
+//! of its tokens is put down.
 
 use super::rows::{account, session_id};
 use super::settle::Attempted;
@@ -41,15 +41,16 @@ store::statements! {
         few!("{rows $1: id text}"),
         " as r join grants g on g.id = r.id
          where g.state < 3 and not exists (select 1 from sessions s where s.grant_id = g.id and s.state = 0)"));
-    // What is sealed goes over as it is: it is sealed for the grant and the generation.
+    // What is sealed goes over as it is: it is sealed for the grant and the generation. What has run out needs no revoking.
     static REVOKE = both(concat!(
-        "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,
-           created_at)
-         select g.id, g.generation, g.idp, g.refresh_token, 0, 0, $2, 0, $2
+        "insert into session_revocations (grant_id, generation, idp, token, access_token, state, failures, next_attempt_at,
+           fence, created_at)
+         select g.id, g.generation, g.idp, g.refresh_token, g.access_token, 0, 0, $2, 0, $2
          from ",
         few!("{rows $1: id text}"),
         " as r join grants g on g.id = r.id
-         where g.state < 3 and g.refresh_token is not null
+         where g.state < 3 and (g.refresh_token is not null
+           or (g.access_token is not null and (g.expires_at is null or g.expires_at > $2)))
          on conflict (grant_id, generation) do nothing"));
     static END = both(concat!(
         "update grants set state = 3, reason = $2, ended_at = $3, updated_at = $3, access_token = null,
@@ -58,10 +59,10 @@ store::statements! {
         few!("{rows $1: id text}"),
         " as r where grants.id = r.id and grants.state < 3 returning grants.id"));
     static REVOKE_ORPHANS = both(
-        "insert into session_revocations (grant_id, generation, idp, token, state, failures, next_attempt_at, fence,
-           created_at)
-         select r.id, r.generation, r.idp, r.token, 0, 0, $2, 0, $2
-         from {rows $1: id text, generation bigint, idp text, token text} as r
+        "insert into session_revocations (grant_id, generation, idp, token, access_token, state, failures, next_attempt_at,
+           fence, created_at)
+         select r.id, r.generation, r.idp, r.token, r.access_token, 0, 0, $2, 0, $2
+         from {rows $1: id text, generation bigint, idp text, token text, access_token text} as r
          where true on conflict (grant_id, generation) do nothing");
     static COUNT = both(
         "select count(*) from (select 1 from sessions where idp = $1 and subject = $2 and state = 0 and born_at <= $3
@@ -181,7 +182,7 @@ async fn end_grants(
     Ok(tx.query(&END, &params, |_| Ok(())).await?.len())
 }
 
-/// Puts down that the refresh tokens of these attempts are to be revoked: their grants have ended meanwhile.
+/// Puts down that the tokens of these attempts are to be revoked: their grants have ended meanwhile.
 pub(super) async fn revoke_later(
     tx: &mut Tx<'_>,
     orphans: &[&Attempted],
@@ -193,13 +194,15 @@ pub(super) async fn revoke_later(
         generation: i64,
         idp: &'a str,
         token: &'a str,
+        access_token: &'a str,
     }
     let rows: Vec<Row<'_>> = orphans
         .iter()
         .filter_map(|it| {
             let new = it.renewal.as_ref()?;
             let (id, idp) = (it.id.as_str(), it.account.idp.as_str());
-            Some(Row { id, generation: it.generation + 1, idp, token: &new.refresh_token })
+            let (token, access_token) = (&*new.refresh_token, &*new.access_token);
+            Some(Row { id, generation: it.generation + 1, idp, token, access_token })
         })
         .collect();
     if rows.is_empty() {

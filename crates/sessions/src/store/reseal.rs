@@ -19,7 +19,8 @@ store::statements! {
         "select 1 from grants where (access_token like $1 or refresh_token like $1 or dpop_key like $1) limit 1");
     // They are not sealed anew: they are gone within the hour.
     static ANY_CODE = both("select 1 from session_codes where state = 1 and access_token like $1 limit 1");
-    static ANY_REVOCATION = both("select 1 from session_revocations where state = 0 and token like $1 limit 1");
+    static ANY_REVOCATION = both(
+        "select 1 from session_revocations where state = 0 and (token like $1 or access_token like $1) limit 1");
     static WRITE = both(concat!(
         "update grants set access_token = r.access_token, refresh_token = r.refresh_token, dpop_key = r.dpop_key
          from ",
@@ -28,13 +29,12 @@ store::statements! {
          where grants.id = r.id and grants.generation = r.generation and grants.owner is null and grants.state < 3
            and grants.access_token = r.old"));
     static REVOCATIONS = both(
-        "select id, grant_id, generation, token from session_revocations where state = 0 and token not like $1
-         order by id limit $2");
+        "select id, grant_id, generation, token, access_token from session_revocations
+         where state = 0 and (token not like $1 or access_token not like $1) order by id limit $2");
     static WRITE_REVOCATION = both(concat!(
-        "update session_revocations set token = r.token from ",
-        few!("{rows $1: id bigint, old text, token text}"),
-        " as r
-         where session_revocations.id = r.id and session_revocations.token = r.old and session_revocations.state = 0"));
+        "update session_revocations set token = r.token, access_token = r.access_token from ",
+        few!("{rows $1: id bigint, token text, access_token text}"),
+        " as r where session_revocations.id = r.id and session_revocations.state = 0"));
 }
 
 /// What a key's sealed texts look like.
@@ -102,28 +102,43 @@ impl Operation for WriteAnew {
     }
 }
 
-/// Finds refresh tokens to revoke that another key than this sealed: id, whose, of which generation, sealed.
+/// Tokens that are to be revoked, sealed; of a pending row they never change but by being sealed anew.
+pub(crate) struct OldRevocation {
+    pub(crate) id: i64,
+    pub(crate) grant: GrantId,
+    pub(crate) generation: i64,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) access_token: Option<String>,
+}
+
+/// Finds tokens to revoke that another key than this sealed.
 pub(crate) struct FindOldRevocations(pub(crate) i64);
 
 impl Operation for FindOldRevocations {
     const NAME: &'static str = "sessions.find_old_revocations";
-    type Output = Vec<(i64, GrantId, i64, String)>;
+    type Output = Vec<OldRevocation>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
         let like = like(self.0);
         tx.query(&REVOCATIONS, &[(&like).into(), CHUNK.into()], |row| {
-            Ok((row.int(0)?, grant_id(row.text(1)?)?, row.int(2)?, row.text(3)?.to_owned()))
+            Ok(OldRevocation {
+                id: row.int(0)?,
+                grant: grant_id(row.text(1)?)?,
+                generation: row.int(2)?,
+                refresh_token: row.opt_text(3)?.map(str::to_owned),
+                access_token: row.opt_text(4)?.map(str::to_owned),
+            })
         })
         .await
     }
 }
 
-/// A refresh token to revoke, sealed anew.
+/// Tokens to revoke, sealed anew.
 #[derive(Clone, Serialize)]
 pub(crate) struct RevocationAnew {
     pub(crate) id: i64,
-    pub(crate) old: String,
-    pub(crate) token: String,
+    pub(crate) token: Option<String>,
+    pub(crate) access_token: Option<String>,
 }
 
 /// Writes them.

@@ -1,4 +1,4 @@
-//! The outbox of revocations: refresh tokens that identity providers are still to be told of.
+//! The outbox of revocations: grants whose tokens identity providers are still to be told of.
 
 use super::json;
 use super::rows::{count, grant_id};
@@ -11,19 +11,27 @@ use store::{Operation, StoreError, Tx};
 /// How long a claim lasts. Revoking twice does no harm: an unknown token is revoked (RFC 7009 section 2.2).
 pub(crate) const LEASE: Duration = Duration::from_mins(2);
 
+/// How one stands.
+pub(crate) const PENDING: i64 = 0;
+pub(crate) const DONE: i64 = 1;
+/// A dead letter: why stays with it, its tokens do not.
+pub(crate) const GIVEN_UP: i64 = 2;
+
 store::statements! {
     pub(super) static CLAIM = both(
         "update session_revocations set fence = $3, next_attempt_at = $4
          where id in (select id from session_revocations where idp = $1 and state = 0 and next_attempt_at <= $2
            order by next_attempt_at limit $5 {for_update_skip_locked})
-         returning id, grant_id, generation, idp, token, failures, fence, created_at");
+         returning id, grant_id, generation, idp, token, access_token, failures, fence, created_at");
     static SETTLE = both(
         "update session_revocations set state = r.state, failures = r.failures, next_attempt_at = r.next_attempt_at,
            error_text = r.error_text, token = case when r.state = 0 then token else null end,
+           access_token = case when r.state = 0 then access_token else null end,
            settled_at = case when r.state = 0 then null else cast($2 as bigint) end
          from {rows $1: id bigint, fence bigint, state smallint, failures integer, next_attempt_at bigint, error_text text}
            as r
-         where session_revocations.id = r.id and session_revocations.fence = r.fence and session_revocations.state = 0");
+         where session_revocations.id = r.id and session_revocations.fence = r.fence and session_revocations.state = 0
+         returning session_revocations.idp, session_revocations.state");
     static DEPTH = both(
         "select count(*), coalesce(min(created_at), 0) from session_revocations where state = 0");
 }
@@ -35,8 +43,10 @@ pub(crate) struct Revocation {
     pub(crate) grant: GrantId,
     pub(crate) generation: i64,
     pub(crate) idp: IdpId,
-    /// Sealed.
-    pub(crate) token: String,
+    /// Sealed; none where there never was one.
+    pub(crate) refresh_token: Option<String>,
+    /// Sealed; for those who take no refresh token back.
+    pub(crate) access_token: Option<String>,
     pub(crate) failures: u32,
     pub(crate) fence: i64,
     pub(crate) created_at: Millis,
@@ -70,10 +80,11 @@ impl Operation for ClaimRevocations {
                 grant: grant_id(row.text(1)?)?,
                 generation: row.int(2)?,
                 idp: IdpId::new(row.text(3)?).map_err(|error| super::broken(&error))?,
-                token: row.text(4)?.to_owned(),
-                failures: count(row.int(5)?),
-                fence: row.int(6)?,
-                created_at: Millis::new(row.int(7)?),
+                refresh_token: row.opt_text(4)?.map(str::to_owned),
+                access_token: row.opt_text(5)?.map(str::to_owned),
+                failures: count(row.int(6)?),
+                fence: row.int(7)?,
+                created_at: Millis::new(row.int(8)?),
             })
         })
         .await
@@ -85,7 +96,7 @@ impl Operation for ClaimRevocations {
 pub(crate) struct Told {
     pub(crate) id: i64,
     pub(crate) fence: i64,
-    /// 0 pending, 1 done, 2 given up.
+    /// [`PENDING`], [`DONE`] or [`GIVEN_UP`].
     pub(crate) state: i64,
     pub(crate) failures: u32,
     pub(crate) next_attempt_at: Millis,
@@ -101,10 +112,14 @@ pub(crate) struct SettleRevocations {
 impl Operation for SettleRevocations {
     const NAME: &'static str = "sessions.settle_revocations";
     const RESOLVES_UNKNOWN: bool = true;
-    type Output = u64;
+    /// The identity provider of each that was given up.
+    type Output = Vec<String>;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        tx.execute(&SETTLE, &[(&json(&self.told)).into(), self.now.into()]).await
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
+        let rows = json(&self.told);
+        let params = [(&rows).into(), self.now.into()];
+        let settled = tx.query(&SETTLE, &params, |row| Ok((row.text(0)?.to_owned(), row.int(1)?))).await?;
+        Ok(settled.into_iter().filter(|(_, state)| *state == GIVEN_UP).map(|(idp, _)| idp).collect())
     }
 }
 

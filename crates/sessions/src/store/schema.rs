@@ -159,4 +159,9 @@ pub static MIGRATIONS: &[Migration] = &[
         create index session_codes_age on session_codes (presented_at);
         alter table grants add column dpop_key text;    -- sealed",
     ),
+    // For identity providers that take no refresh token back.
+    Migration::both(
+        "sessions 0007 access tokens to revoke",
+        "alter table session_revocations add column access_token text;   -- sealed; gone when it is settled",
+    ),
 ];

@@ -163,6 +163,58 @@ async fn a_revocation_is_tried_until_it_is_heard() {
 }
 
 #[tokio::test]
+async fn a_login_without_a_refresh_token_has_its_access_token_revoked_unless_that_has_run_out() {
+    for house in House::on_each_engine().await {
+        let bare = |login: &mut Login| login.tokens.as_mut().expect("tokens").refresh_token = None;
+        let first = house.logs_in_with("u", bare).await;
+        let second = house.logs_in_with("v", bare).await;
+        house.ends(&first, "u").await;
+        house.passes(Duration::from_mins(61)).await;
+        house.ends(&second, "v").await;
+        house.revokes().await;
+        assert_eq!(house.idp.revoked(), ["access-secret-u.1.0"]);
+    }
+}
+
+/// What revocations came to, as they are counted.
+fn counted(run: impl Future<Output = ()>) -> String {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(run);
+    });
+    handle.render()
+}
+
+#[test]
+fn a_revocation_that_is_not_heard_for_a_week_is_given_up_and_counted() {
+    let text = counted(async {
+        for house in House::on_each_engine().await {
+            let session = house.logs_in("u").await;
+            house.ends(&session, "u").await;
+            house.idp.set(pretender::Mode::Fails(crate::upstream::Class::Misconfigured, None));
+            house.revokes().await;
+            house.passes(Duration::from_hours(7 * 24 + 1)).await;
+            house.revokes().await;
+            let (pending, _) =
+                house.store.scan(crate::store::revocations::ReadDepth).await.expect("the store");
+            assert_eq!(pending, 0);
+            house.idp.set(pretender::Mode::Well);
+            house.passes(Duration::from_hours(1)).await;
+            house.revokes().await;
+            assert_eq!(house.idp.revoked(), Vec::<String>::new());
+        }
+    });
+    for line in [
+        r#"sessions_revocations{idp="main",outcome="misconfigured"} 4"#,
+        r#"sessions_revocations_given_up{idp="main"} 2"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_this_identity_provider_does_not_end_logins_by_ends_none() {
     let ends_on = vec![crate::rules::EndsOn::PasswordReset];
     let own = IdpSettings { ends_on, ..profile(crate::rules::Rotation::Unknown, 0).idps.remove(0) };

@@ -3,8 +3,8 @@
 
 use super::{Object, main_idp};
 use crate::upstream::{
-    Ask, Class, Code, Fresh, Given, NotHeard, Proof, Proven, Secret, SignedOut, Standing, Trouble, Upstream,
-    UserAsk, UserTrouble,
+    Ask, Class, Code, Fresh, Given, NotHeard, Proof, Proven, Revoked, Secret, SignedOut, Standing, ToRevoke,
+    Trouble, Upstream, UserAsk, UserTrouble,
 };
 use account::{IdpId, Millis, Subject};
 use futures::FutureExt;
@@ -245,19 +245,15 @@ impl Upstream for Pretender {
         async move { heard }.boxed()
     }
 
-    fn revoke<'a>(
-        &'a self,
-        _: &'a IdpId,
-        refresh_token: &'a str,
-        _: Millis,
-    ) -> BoxFuture<'a, Result<(), Trouble>> {
+    fn revoke<'a>(&'a self, tokens: ToRevoke<'a>) -> BoxFuture<'a, Result<Revoked, Trouble>> {
         async move {
             let mode = self.state.lock().mode.clone();
             if let Mode::Fails(class, retry_after) = mode {
                 return Err(Trouble { class, retry_after, text: "as it was told to".into() });
             }
-            self.state.lock().revoked.insert(refresh_token.to_owned());
-            Ok(())
+            let token = tokens.refresh_token.or(tokens.access_token).expect("one of them");
+            self.state.lock().revoked.insert(token.to_owned());
+            Ok(if tokens.refresh_token.is_some() { Revoked::RefreshToken } else { Revoked::AccessToken })
         }
         .boxed()
     }

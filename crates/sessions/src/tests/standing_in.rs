@@ -4,7 +4,7 @@
 use super::*;
 use crate::access::Wanted;
 use crate::rules::Rotation as Known;
-use crate::upstream::LoginIdps;
+use crate::upstream::{LoginIdps, UserAsk, UserTrouble};
 use crate::worker::revoke;
 use idp::{IdpConfig, Idps, LoginConfig, Secret};
 use standins::{Endpoint, Fault, How, LoginClient, LoginTokens, Now, Odd, Rotation, StandInIdp};
@@ -110,6 +110,26 @@ async fn ten_refreshes_and_a_revocation_by_a_password_change() {
         assert_eq!(logins.requests(Endpoint::Revocation), 1);
         let shown = world.house.shown(&session).await;
         assert_eq!(shown, "ended(password_change) ended(password_change) g10 f0");
+    }
+}
+
+#[tokio::test]
+async fn where_refresh_tokens_are_not_taken_back_the_access_token_is() {
+    for world in World::on_each_engine(Known::Always, 0).await {
+        world.there.logins().answer_oddly([Odd::KeepsRefreshTokens]);
+        let (session, given) = world.logs_in().await;
+        let told = async || {
+            let (account, now) = (&account("ada"), world.house.clock.now());
+            let ask = UserAsk { account, access_token: &given.access_token, dpop_key: None, now };
+            world.house.inner().upstream.userinfo(ask).await.map(drop)
+        };
+        assert_eq!(told().await, Ok(()));
+        world.house.happens("ada", world.house.clock.now(), Change::PasswordChange).await;
+        while revoke(Arc::clone(world.house.inner())).await == Tick::More {}
+        assert_eq!(world.house.shown(&session).await, "ended(password_change) ended(password_change) g0 f0");
+        let logins = world.there.logins();
+        assert_eq!(logins.requests(Endpoint::Revocation), 2, "first it was asked to take the grant back");
+        assert_eq!(told().await, Err(UserTrouble::Refused));
     }
 }
 

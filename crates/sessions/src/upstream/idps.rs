@@ -1,11 +1,11 @@
 //! The identity providers that are configured, as they are asked.
 
 use super::reading::{
-    bad_key, given, granted, not_configured, not_granted, not_revoked, not_told, original, proven,
+    bad_key, given, granted, not_configured, not_granted, not_revoked, not_told, original, proven, revoked,
 };
 use super::{
-    Ask, Code, Fresh, Given, NotHeard, Proof, Proven, SignedOut, Standing, Trouble, Upstream, UserAsk,
-    UserTrouble,
+    Ask, Code, Fresh, Given, NotHeard, Proof, Proven, Revoked, SignedOut, Standing, ToRevoke, Trouble,
+    Upstream, UserAsk, UserTrouble,
 };
 use crate::Object;
 use account::{IdpId, Millis, Subject};
@@ -158,17 +158,14 @@ impl Upstream for LoginIdps {
         .boxed()
     }
 
-    fn revoke<'a>(
-        &'a self,
-        idp: &'a IdpId,
-        refresh_token: &'a str,
-        now: Millis,
-    ) -> BoxFuture<'a, Result<(), Trouble>> {
+    fn revoke<'a>(&'a self, tokens: ToRevoke<'a>) -> BoxFuture<'a, Result<Revoked, Trouble>> {
         async move {
-            let login = self.login(idp).ok_or_else(not_configured)?;
-            let token = Secret::new(refresh_token);
-            let what = Revocation { refresh_token: Some(&token), access_token: None };
-            login.revoke(&what, now).await.map(drop).map_err(not_revoked)
+            let login = self.login(tokens.idp).ok_or_else(not_configured)?;
+            let [refresh_token, access_token] =
+                [tokens.refresh_token, tokens.access_token].map(|token| token.map(Secret::new));
+            let what =
+                Revocation { refresh_token: refresh_token.as_ref(), access_token: access_token.as_ref() };
+            login.revoke(&what, tokens.now).await.map(revoked).map_err(not_revoked)
         }
         .boxed()
     }

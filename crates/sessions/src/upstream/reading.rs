@@ -1,6 +1,6 @@
 //! What the client of an identity provider says, in the words of this house.
 
-use super::{Ask, Class, Fresh, Given, Identity, Original, Proven, Trouble, UserTrouble};
+use super::{Ask, Class, Fresh, Given, Identity, Original, Proven, Revoked, Trouble, UserTrouble};
 use crate::Object;
 use account::Subject;
 use idp::{
@@ -104,6 +104,14 @@ pub(super) fn not_granted(error: NotGranted) -> Trouble {
             retry_after: failure.retry_after,
             text: failure.text.into(),
         },
+    }
+}
+
+pub(super) fn revoked(done: idp::Revoked) -> Revoked {
+    match done {
+        idp::Revoked::RefreshToken => Revoked::RefreshToken,
+        idp::Revoked::AccessToken => Revoked::AccessToken,
+        idp::Revoked::Nothing => Revoked::Nothing,
     }
 }
 

@@ -51,15 +51,8 @@ async fn sealed_anew(inner: &Inner, old: &Old) -> Result<Option<Anew>, StoreErro
         (Field::RefreshToken, refresh_token.as_ref()),
         (Field::DpopKey, dpop_key.as_ref()),
     ];
-    let mut anew = [None, None, None];
-    for (slot, (field, sealed)) in anew.iter_mut().zip(fields) {
-        let Some(sealed) = sealed else { continue };
-        *slot = again(inner, id, *generation, field, sealed).await?;
-        if slot.is_none() {
-            return Ok(None);
-        }
-    }
-    let [access_token, refresh_token, dpop_key] = anew;
+    let anew = all_again(inner, id, *generation, fields).await?;
+    let Some([access_token, refresh_token, dpop_key]) = anew else { return Ok(None) };
     Ok(access_token.map(|access_token| Anew {
         id: id.clone(),
         generation: *generation,
@@ -73,15 +66,38 @@ async fn sealed_anew(inner: &Inner, old: &Old) -> Result<Option<Anew>, StoreErro
 async fn revocations(inner: &Inner, active: i64) -> Result<bool, StoreError> {
     let found = inner.store.scan(FindOldRevocations(active)).await?;
     let mut anew = Vec::new();
-    for (id, grant, generation, old) in found {
-        let sealed = again(inner, &grant, generation, Field::RefreshToken, &old).await?;
-        anew.extend(sealed.map(|token| RevocationAnew { id, old, token }));
+    for old in found {
+        let fields = [
+            (Field::RefreshToken, old.refresh_token.as_ref()),
+            (Field::AccessToken, old.access_token.as_ref()),
+        ];
+        let sealed = all_again(inner, &old.grant, old.generation, fields).await?;
+        let id = old.id;
+        anew.extend(sealed.map(|[token, access_token]| RevocationAnew { id, token, access_token }));
     }
     if anew.is_empty() {
         return Ok(false);
     }
     inner.store.run(WriteRevocationsAnew(anew)).await?;
     Ok(true)
+}
+
+/// All that is there of a grant's, under the active key; `None` when something of it does not open.
+async fn all_again<const N: usize>(
+    inner: &Inner,
+    grant: &GrantId,
+    generation: i64,
+    fields: [(Field, Option<&String>); N],
+) -> Result<Option<[Option<String>; N]>, StoreError> {
+    let mut anew = [const { None }; N];
+    for (slot, (field, sealed)) in anew.iter_mut().zip(fields) {
+        let Some(sealed) = sealed else { continue };
+        *slot = again(inner, grant, generation, field, sealed).await?;
+        if slot.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(anew))
 }
 
 /// The same under the active key; `None` when it does not open.

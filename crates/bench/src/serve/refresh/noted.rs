@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sessions::Object;
 use sessions::upstream::{
-    Ask, Code, Fresh, Given, LoginIdps, NotHeard, Proof, Proven, Secret, SignedOut, Standing, Trouble,
-    Upstream, UserAsk, UserTrouble,
+    Ask, Code, Fresh, Given, LoginIdps, NotHeard, Proof, Proven, Revoked, Secret, SignedOut, Standing,
+    ToRevoke, Trouble, Upstream, UserAsk, UserTrouble,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -146,12 +146,7 @@ impl Upstream for Noted {
         self.there.signed_out(idp, logout_token, now)
     }
 
-    fn revoke<'a>(
-        &'a self,
-        idp: &'a IdpId,
-        refresh_token: &'a str,
-        now: Millis,
-    ) -> BoxFuture<'a, Result<(), Trouble>> {
-        self.there.revoke(idp, refresh_token, now)
+    fn revoke<'a>(&'a self, tokens: ToRevoke<'a>) -> BoxFuture<'a, Result<Revoked, Trouble>> {
+        self.there.revoke(tokens)
     }
 }
