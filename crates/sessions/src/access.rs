@@ -4,7 +4,7 @@
 //! refreshes, detached from the one who asked; everybody else watches the row.
 
 use crate::capability::Inner;
-use crate::rules::{GrantState, is_refused};
+use crate::rules::{GrantState, Left, Retired, is_refused, left};
 use crate::sealing::Field;
 use crate::store::claim::ClaimOne;
 use crate::store::find::{Held, HeldGrant, ReadHeld};
@@ -122,7 +122,25 @@ impl Inner {
         if held.expires_at <= now {
             return Err(NoToken::Ended(Reason::Expired));
         }
-        held.grant.as_ref().ok_or(NoToken::NoGrant)
+        let grant = held.grant.as_ref().ok_or(NoToken::NoGrant)?;
+        self.is_good_still(&held.account.idp, grant, now).map(|()| grant)
+    }
+
+    /// Of a grant that is refreshed no more, what its identity provider's settings say.
+    fn is_good_still(&self, idp: &IdpId, grant: &HeldGrant, now: Millis) -> Result<(), NoToken> {
+        if grant.state != GrantState::Retired {
+            return Ok(());
+        }
+        let (settings, reason) = (self.settings(), grant.reason.unwrap_or(Reason::LostReply));
+        let retired = Retired { reason, issued_at: grant.issued_at, expires_at: grant.expires_at };
+        match left(&retired, settings.when_retired(idp), &settings.timing(), now) {
+            Left::Everything => Ok(()),
+            Left::Nothing => Err(NoToken::Ended(reason)),
+            Left::LoginNeeded => {
+                meters::handed("refused");
+                Err(NoToken::LoginNeeded(reason))
+            }
+        }
     }
 
     /// Begins a refresh if nobody else has; `None`: look again. `Ok`: what is kept is all there is, and still lives.

@@ -100,7 +100,6 @@ fn not_there(id: &SessionId) -> Problem {
 impl Inner {
     /// As it is to be seen now.
     pub(crate) fn judged(&self, view: SessionView) -> SessionView {
-        let ends_on = self.settings().ends_on(&view.idp);
-        view.judged(&ends_on, self.now())
+        view.judged(&self.settings(), self.now())
     }
 }

@@ -1,4 +1,4 @@
-use crate::rules::{EndsOn, Policy, Profile, Rotation, Timing};
+use crate::rules::{EndsOn, Policy, Profile, Rotation, Timing, WhenRetired};
 use account::IdpId;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,22 @@ pub struct IdpSettings {
     /// Which password events end logins; all unless set.
     #[serde(default = "all")]
     pub ends_on: Vec<EndsOn>,
+    /// What becomes of the sessions of a login that can be refreshed no more: `keep`, `end` or `step_up`.
+    #[serde(default)]
+    pub when_retired: WhenRetired,
+}
+
+impl IdpSettings {
+    /// With nothing particular.
+    pub fn new(id: IdpId) -> Self {
+        Self {
+            id,
+            rotation: Rotation::default(),
+            reuse_grace_seconds: 0,
+            ends_on: all(),
+            when_retired: WhenRetired::default(),
+        }
+    }
 }
 
 fn all() -> Vec<EndsOn> {
@@ -145,7 +161,7 @@ impl Settings {
         Policy { timing: self.timing(), profile, idle_after: hours(self.idle_hours) }
     }
 
-    fn timing(&self) -> Timing {
+    pub(crate) fn timing(&self) -> Timing {
         Timing {
             grace: seconds(self.grace_seconds),
             share_percent: self.lifetime_share_percent,
@@ -158,6 +174,11 @@ impl Settings {
     /// Which password events end an identity provider's logins.
     pub fn ends_on(&self, idp: &IdpId) -> Arc<[EndsOn]> {
         self.of(idp).map_or_else(|| EndsOn::ALL.into(), |own| own.ends_on.clone().into())
+    }
+
+    /// What becomes there of the sessions of a grant that is refreshed no more.
+    pub fn when_retired(&self, idp: &IdpId) -> WhenRetired {
+        self.of(idp).map_or_else(WhenRetired::default, |own| own.when_retired)
     }
 
     fn of(&self, idp: &IdpId) -> Option<&IdpSettings> {
@@ -191,10 +212,11 @@ mod tests {
     fn each_identity_provider_has_its_own() {
         let id = IdpId::new("okta").expect("valid");
         let own = IdpSettings {
-            id: id.clone(),
             rotation: Rotation::Always,
             reuse_grace_seconds: 30,
             ends_on: vec![EndsOn::PasswordReset],
+            when_retired: WhenRetired::StepUp,
+            ..IdpSettings::new(id.clone())
         };
         let settings = Settings { idps: vec![own], ..Settings::default() };
         assert_eq!(settings.policy(&id).profile.reuse_grace, Duration::from_secs(30));
@@ -202,5 +224,7 @@ mod tests {
         let other = IdpId::new("other").expect("valid");
         assert_eq!(settings.policy(&other).profile, Profile::default());
         assert_eq!(&*settings.ends_on(&other), EndsOn::ALL);
+        let when = [&id, &other].map(|idp| settings.when_retired(idp));
+        assert_eq!(when, [WhenRetired::StepUp, WhenRetired::Keep]);
     }
 }

@@ -12,6 +12,7 @@ mod openid_provider;
 mod outage;
 mod pretender;
 mod refreshing;
+mod retiring;
 mod secrets;
 mod standing_in;
 mod sweeping;
@@ -61,8 +62,7 @@ fn account(name: &str) -> AccountId {
 
 /// An identity provider of which this is known.
 fn profile(rotation: crate::rules::Rotation, reuse_grace_seconds: u32) -> Settings {
-    let ends_on = crate::rules::EndsOn::ALL.to_vec();
-    let own = IdpSettings { id: main_idp(), rotation, reuse_grace_seconds, ends_on };
+    let own = IdpSettings { rotation, reuse_grace_seconds, ..IdpSettings::new(main_idp()) };
     Settings { idps: vec![own], ..Settings::default() }
 }
 

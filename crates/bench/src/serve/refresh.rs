@@ -19,7 +19,7 @@ use clap::Args;
 use futures::future::try_join_all;
 use noted::Noted;
 use serde::{Deserialize, Serialize};
-use sessions::rules::{EndsOn, Rotation};
+use sessions::rules::Rotation;
 use sessions::upstream::{Ask, Upstream};
 use sessions::{IdpSettings, Settings};
 use std::io::{Write, stdout};
@@ -212,12 +212,7 @@ async fn limit(provider: &Provider, seconds: u64) -> Result<Told> {
 /// A grant is due when its access token ends, to the millisecond; and a second after its last attempt where it lives no
 /// longer than that. So it is known when each was due, and everything can be due all the time.
 fn settings() -> Result<Settings> {
-    let own = IdpSettings {
-        id: IdpId::new(IDP)?,
-        rotation: Rotation::Always,
-        reuse_grace_seconds: 0,
-        ends_on: EndsOn::ALL.to_vec(),
-    };
+    let own = IdpSettings { rotation: Rotation::Always, ..IdpSettings::new(IdpId::new(IDP)?) };
     Ok(Settings {
         grace_seconds: 0,
         lifetime_share_percent: 0,

@@ -37,6 +37,7 @@ const MEMBERS: &[Column] = &[
     ("grant", "grant.id"),
     ("grant is", "grant.state"),
     ("because", "grant.reason"),
+    ("login needed", "login_needed"),
     ("refreshed, times", "grant.generation"),
     ("token since", "grant.issued_at"),
     ("token until", "grant.expires_at"),

@@ -252,3 +252,46 @@ proptest! {
         }
     }
 }
+
+fn retired(reason: Reason, expires_at: Option<i64>) -> Retired {
+    Retired { reason, issued_at: at(0), expires_at: expires_at.map(at) }
+}
+
+#[test]
+fn what_a_grant_that_is_refreshed_no_more_leaves_its_sessions_good_for() {
+    use Left::{Everything, LoginNeeded, Nothing};
+    use WhenRetired::{End, Keep, StepUp};
+    let (lost, none) = (Reason::LostReply, Reason::NoRefreshToken);
+    // What holds while the access token lives, and what when it has run out.
+    let table = [
+        (Keep, lost, Some(60_000), Everything, LoginNeeded),
+        (Keep, none, Some(60_000), Everything, LoginNeeded),
+        (Keep, lost, None, Everything, Everything),
+        (End, lost, Some(60_000), Everything, Nothing),
+        (End, none, None, Everything, Nothing),
+        (StepUp, lost, Some(60_000), LoginNeeded, LoginNeeded),
+        (StepUp, lost, None, LoginNeeded, LoginNeeded),
+        (StepUp, none, Some(60_000), Everything, LoginNeeded),
+        (StepUp, none, None, Everything, LoginNeeded),
+    ];
+    for (when, reason, expires_at, before, then) in table {
+        let grant = retired(reason, expires_at);
+        let over = expires_at.unwrap_or(1_800_000);
+        let seen = [over - 1, over].map(|now| left(&grant, when, &timing(), at(now)));
+        assert_eq!(seen, [before, then], "{when:?} {reason} {expires_at:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_over_comes_back_by_no_waiting(
+        when in prop::sample::select(vec![WhenRetired::Keep, WhenRetired::End, WhenRetired::StepUp]),
+        reason in prop::sample::select(vec![Reason::LostReply, Reason::NoRefreshToken]),
+        expires_at in prop::option::of(0_i64..10_000_000), now in 0_i64..10_000_000, later in 0_i64..10_000_000,
+    ) {
+        let rank = |left| match left { Left::Everything => 0, Left::LoginNeeded => 1, Left::Nothing => 2 };
+        let grant = retired(reason, expires_at);
+        let seen = [now, now + later].map(|now| rank(left(&grant, when, &timing(), at(now))));
+        prop_assert!(seen[0] <= seen[1]);
+    }
+}

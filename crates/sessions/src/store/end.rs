@@ -1,7 +1,7 @@
 //! Ending: sessions, and with the last of a login its grant. In the same transaction watchers are told and the revocation
 //! of its tokens is put down.
 
-use super::rows::{account, session_id};
+use super::rows::{account, grant_id, session_id};
 use super::settle::Attempted;
 use super::{changes, ids, json};
 use crate::{GrantId, Reason, SessionId};
@@ -32,6 +32,13 @@ store::statements! {
         few!("{rows $1: id text}"),
         " as r
          where sessions.id = r.id and sessions.state = 0 and sessions.expires_at <= $3 and cast($4 as bigint) > 0
+         returning sessions.id, sessions.grant_id"));
+    pub(super) static RETIRED = both(concat!(
+        "update sessions set state = 1, reason = $2, ended_at = $3, updated_at = $3, version = version + 1
+         from ",
+        few!("{rows $1: id text}"),
+        " as r join grants g on g.id = r.id
+         where sessions.grant_id = r.id and g.state = 2 and sessions.state = 0 and cast($4 as bigint) > 0
          returning sessions.id, sessions.grant_id"));
     // An outcome counts only while the claim is its own.
     static MINE = both("select 1 from grants where id = $1 and fence = $2 and state < 3 and owner is not null {for_update}");
@@ -69,6 +76,10 @@ store::statements! {
            limit $4) as some_of_them");
     pub(super) static FIND_EXPIRED = both(
         "select id, idp, subject from sessions where state = 0 and expires_at <= $1 order by expires_at limit $2");
+    pub(super) static FIND_RUN_OUT = both(
+        "select g.id, g.idp, g.subject, g.reason from grants g
+         where g.idp = $1 and g.state = 2 and (g.expires_at <= $2 or (g.expires_at is null and g.issued_at <= $3))
+           and exists (select 1 from sessions s where s.grant_id = g.id and s.state = 0) limit $4");
     static ACCOUNT_OF = both("select idp, subject from sessions where id = $1");
     static ACCOUNTS_OF_SID = both(
         "select distinct idp, subject from sessions where idp = $1 and sid = $2 and state = 0 limit 100");
@@ -87,6 +98,8 @@ pub(crate) enum EndBy {
     Sid { idp: IdpId, sid: String },
     /// These, if their time is over.
     Expired(Vec<SessionId>),
+    /// Those of these grants, if they are refreshed no more.
+    Retired(Vec<GrantId>),
 }
 
 /// How much was ended.
@@ -147,6 +160,10 @@ async fn end_sessions(
         EndBy::Expired(sessions) => {
             rows = ids(sessions.iter().map(SessionId::as_str));
             (&EXPIRED, (&rows).into(), vec![])
+        }
+        EndBy::Retired(grants) => {
+            rows = ids(grants.iter().map(GrantId::as_str));
+            (&RETIRED, (&rows).into(), vec![])
         }
     };
     let mut params = vec![which, reason.as_str().into(), now.into(), limit.into()];
@@ -268,6 +285,39 @@ impl Operation for AccountsOfSid {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<AccountId>, StoreError> {
         let params = [self.idp.as_str().into(), (&self.sid).into()];
         tx.query(&ACCOUNTS_OF_SID, &params, |row| account(row.text(0)?, row.text(1)?)).await
+    }
+}
+
+/// A grant that is refreshed no more and whose access token has run out.
+pub(crate) struct RunOut {
+    pub(crate) id: GrantId,
+    pub(crate) account: AccountId,
+    pub(crate) reason: Reason,
+}
+
+/// Finds those of an identity provider.
+pub(crate) struct FindRunOut {
+    pub(crate) idp: IdpId,
+    pub(crate) now: Millis,
+    /// One whose end was not told has run out when it came by then.
+    pub(crate) issued_by: Millis,
+    pub(crate) limit: i64,
+}
+
+impl Operation for FindRunOut {
+    const NAME: &'static str = "sessions.find_run_out";
+    type Output = Vec<RunOut>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
+        let params = [self.idp.as_str().into(), self.now.into(), self.issued_by.into(), self.limit.into()];
+        tx.query(&FIND_RUN_OUT, &params, |row| {
+            Ok(RunOut {
+                id: grant_id(row.text(0)?)?,
+                account: account(row.text(1)?, row.text(2)?)?,
+                reason: row.opt_text(3)?.and_then(Reason::named).unwrap_or(Reason::LostReply),
+            })
+        })
+        .await
     }
 }
 

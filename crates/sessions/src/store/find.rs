@@ -14,7 +14,7 @@ store::statements! {
     pub(super) static TOKEN = both(
         "select s.state, s.reason, s.expires_at, s.idp, s.subject, s.born_at, g.id, g.state, g.reason, g.generation,
            g.access_token, g.expires_at, g.owner, g.failures, g.next_attempt_at, g.last_attempt_at, a.mark, a.state, g.scope,
-           g.fence
+           g.fence, g.issued_at
          from sessions s left join grants g on g.id = s.grant_id
          left join accounts a on a.idp = s.idp and a.subject = s.subject
          where s.id = $1");
@@ -80,6 +80,7 @@ pub(crate) struct HeldGrant {
     pub(crate) next_attempt_at: Option<Millis>,
     pub(crate) last_attempt_at: Option<Millis>,
     pub(crate) scope: Option<String>,
+    pub(crate) issued_at: Millis,
 }
 
 /// Reads it.
@@ -114,6 +115,7 @@ impl PointRead for ReadHeld<'_> {
                     next_attempt_at: row.opt_int(14)?.map(Millis::new),
                     last_attempt_at: row.opt_int(15)?.map(Millis::new),
                     scope: row.opt_text(18)?.map(str::to_owned),
+                    issued_at: Millis::new(row.int(20)?),
                 }),
             };
             Ok(Held {

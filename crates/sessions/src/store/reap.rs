@@ -2,9 +2,10 @@
 
 use super::claim::{Claimed, claimed, claimed_columns};
 use super::ids;
+use super::rows::account;
 use super::settle::{Attempted, put_off};
 use crate::rules::{Chance, Next, Outcome, Policy, after};
-use account::{IdpId, Millis};
+use account::{AccountId, IdpId, Millis};
 use std::sync::Arc;
 use store::{Operation, StoreError, Tx};
 
@@ -16,6 +17,12 @@ store::statements! {
          where owner is not null and state < 3
            and not exists (select 1 from session_refreshers r where r.owner = grants.owner and r.alive_until > $1)
          order by owner limit $2 {for_update_skip_locked}"));
+    pub(super) static WHOSE = both(
+        "select distinct abandoned.idp, abandoned.subject from (
+           select idp, subject from grants
+           where owner is not null and state < 3
+             and not exists (select 1 from session_refreshers r where r.owner = grants.owner and r.alive_until > $1)
+           order by owner limit $2) as abandoned");
     // They were never sent: nothing is in doubt that was not before.
     static RELEASE = both(
         "update grants set owner = null, presented_at = case when state = 0 then null else presented_at end
@@ -26,8 +33,22 @@ store::statements! {
 /// What holds for each identity provider.
 pub(crate) type Policies = Arc<dyn Fn(&IdpId) -> Policy + Send + Sync>;
 
+/// Whose grants are claimed by owners who are not heard of.
+pub(crate) struct FindAbandoned(pub(crate) Millis);
+
+impl Operation for FindAbandoned {
+    const NAME: &'static str = "sessions.find_abandoned";
+    type Output = Vec<AccountId>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<AccountId>, StoreError> {
+        tx.query(&WHOSE, &[self.0.into(), MOST.into()], |row| account(row.text(0)?, row.text(1)?)).await
+    }
+}
+
 /// Takes claims away from owners who are not heard of: their refresh tokens were perhaps presented, perhaps not.
 pub(crate) struct Reap {
+    /// Whose grants those are; locked first. Others' wait for the next turn.
+    pub(crate) accounts: Vec<AccountId>,
     pub(crate) policies: Policies,
     pub(crate) chance: Chance,
     pub(crate) now: Millis,
@@ -48,14 +69,19 @@ impl Operation for Reap {
     type Output = Reaped;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Reaped, StoreError> {
-        let abandoned = tx.query(&ABANDONED, &[self.now.into(), MOST.into()], claimed).await?;
         let mut reaped = Reaped::default();
-        if abandoned.is_empty() {
+        if self.accounts.is_empty() {
             // For a day, so that a process that sleeps finds out whose claims were taken from it.
             tx.execute(&FORGET_OLD, &[self.now.minus(std::time::Duration::from_hours(24)).into()]).await?;
             return Ok(reaped);
         }
-        let attempts: Vec<Attempted> = abandoned.iter().map(|it| self.given_up(it)).collect();
+        tx.lock_accounts(&self.accounts).await?;
+        let abandoned = tx.query(&ABANDONED, &[self.now.into(), MOST.into()], claimed).await?;
+        let attempts: Vec<Attempted> = abandoned
+            .iter()
+            .filter(|it| self.accounts.contains(&it.account))
+            .map(|it| self.given_up(it))
+            .collect();
         for it in &attempts {
             match it.next {
                 Next::Retired(_) => reaped.retired += 1,

@@ -1,8 +1,8 @@
 //! Sessions and grants, as rows have them and as everybody may see them: no token.
 
 use super::broken;
-use crate::rules::{EndsOn, is_refused};
-use crate::{GrantId, GrantState, Reason, SessionId};
+use crate::rules::{Left, Retired, is_refused, left};
+use crate::{GrantId, GrantState, Reason, SessionId, Settings};
 use account::{AccountId, IdpId, Mark, Millis, State, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -62,6 +62,10 @@ pub struct SessionView {
     /// What it can be refreshed by, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantView>,
+    /// Why the user must log in again before there is another access token; until then the session is good for whatever needs
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_needed: Option<Reason>,
     /// How it goes with asking who the user is, if that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo: Option<UserInfoView>,
@@ -79,16 +83,30 @@ pub(crate) struct Standing {
 
 impl SessionView {
     /// As it is to be seen now: what the mark, the account's state and the time say counts, whatever its row says yet.
-    pub(crate) fn judged(mut self, ends_on: &[EndsOn], now: Millis) -> Self {
+    pub(crate) fn judged(mut self, settings: &Settings, now: Millis) -> Self {
         if self.state == SessionState::Live {
             let Standing { mark, state } = self.account;
+            let ends_on = settings.ends_on(&self.idp);
             let over = (self.expires_at <= now).then_some(Reason::Expired);
-            if let Some(reason) = is_refused(self.authenticated_at, mark, state, ends_on).or(over) {
+            let (left, reason) = self.left(settings, now);
+            let over = over.or((left == Left::Nothing).then_some(reason));
+            if let Some(reason) = is_refused(self.authenticated_at, mark, state, &ends_on).or(over) {
                 self.state = SessionState::Ended;
                 self.reason = Some(reason);
+            } else if left == Left::LoginNeeded {
+                self.login_needed = Some(reason);
             }
         }
         self
+    }
+
+    /// What it is good for, by its grant, and why for no more.
+    fn left(&self, settings: &Settings, now: Millis) -> (Left, Reason) {
+        let retired = self.grant.as_ref().filter(|grant| grant.state == GrantState::Retired);
+        let Some(grant) = retired else { return (Left::Everything, Reason::LostReply) };
+        let reason = grant.reason.unwrap_or(Reason::LostReply);
+        let retired = Retired { reason, issued_at: grant.issued_at, expires_at: grant.expires_at };
+        (left(&retired, settings.when_retired(&self.idp), &settings.timing(), now), reason)
     }
 }
 
@@ -232,6 +250,7 @@ pub(crate) fn session(row: &Row<'_>) -> Result<SessionView, StoreError> {
         },
         data: object(row.text(16)?)?,
         grant: row.opt_text(17)?.is_some().then(|| grant(row)).transpose()?,
+        login_needed: None,
         userinfo: row.opt_int(30)?.map(|failures| userinfo(row, failures)).transpose()?,
         account: Standing {
             mark: Mark::at(Millis::new(row.opt_int(28)?.unwrap_or_default())),

@@ -164,4 +164,9 @@ pub static MIGRATIONS: &[Migration] = &[
         "sessions 0007 access tokens to revoke",
         "alter table session_revocations add column access_token text;   -- sealed; gone when it is settled",
     ),
+    // Grants that are refreshed no more, by the end of their access tokens.
+    Migration::both(
+        "sessions 0008 retired grants",
+        "create index grants_retired on grants (idp, expires_at) where state = 2;",
+    ),
 ];

@@ -119,6 +119,8 @@ pub(crate) struct Settled {
     pub(crate) dropped: usize,
     /// Brought tokens for a grant that had ended meanwhile: they are revoked.
     pub(crate) orphaned: usize,
+    /// To be refreshed no more.
+    pub(crate) retired: usize,
     /// Sessions that ended by it.
     pub(crate) ended: usize,
 }
@@ -130,6 +132,7 @@ impl Settled {
         self.late += other.late;
         self.dropped += other.dropped;
         self.orphaned += other.orphaned;
+        self.retired += other.retired;
         self.ended += other.ended;
     }
 }
@@ -144,7 +147,7 @@ impl Operation for Settle {
         let accounts: Vec<AccountId> = self.attempts.iter().map(|it| it.account.clone()).collect();
         tx.lock_accounts(&accounts).await?;
         let mut settled = self.renew(tx).await?;
-        self.put_off(tx).await?;
+        settled.retired = put_off(tx, &self.attempts, self.now).await?;
         settled.ended = self.end(tx).await?;
         self.note_trouble(tx).await?;
         Ok(settled)
@@ -223,25 +226,42 @@ impl Attempted {
     }
 }
 
-/// Puts off, retires, or leaves in doubt.
-pub(super) async fn put_off(tx: &mut Tx<'_>, attempts: &[Attempted], now: Millis) -> Result<(), StoreError> {
+/// Puts off, retires, or leaves in doubt, in a transaction that has the accounts' locks; how many were retired.
+pub(super) async fn put_off(
+    tx: &mut Tx<'_>,
+    attempts: &[Attempted],
+    now: Millis,
+) -> Result<usize, StoreError> {
     let rows: Vec<PutOff<'_>> = attempts.iter().filter_map(Attempted::put_off).collect();
     if rows.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let rows = json(rows);
     let params = [(&rows).into(), now.into()];
     let put_off = tx.query(&PUT_OFF, &params, |row| Ok(row.text(0)?.to_owned())).await?;
-    let mut retired: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for it in attempts.iter().filter(|it| put_off.iter().any(|id| id == it.id.as_str())) {
-        if let Next::Retired(reason) = it.next {
-            *retired.entry(reason.as_str()).or_default() += 1;
-        }
+    let is_there = |it: &&Attempted| put_off.iter().any(|id| id == it.id.as_str());
+    let retired: Vec<(&str, &'static str)> = attempts
+        .iter()
+        .filter(is_there)
+        .filter_map(|it| match it.next {
+            Next::Retired(reason) => Some((it.id.as_str(), reason.as_str())),
+            _ => None,
+        })
+        .collect();
+    if retired.is_empty() {
+        return Ok(0);
     }
-    if !retired.is_empty() {
-        tx.after_commit(move || retired.iter().for_each(|(reason, count)| meters::retired(reason, *count)));
-    }
-    Ok(())
+    tell(tx, ids(retired.iter().map(|(id, _)| *id)), now).await?;
+    let (count, reasons) = (retired.len(), retired.into_iter().map(|(_, reason)| reason).collect::<Vec<_>>());
+    tx.after_commit(move || reasons.into_iter().for_each(|reason| meters::retired(reason, 1)));
+    Ok(count)
+}
+
+/// Those who watch hear of what has changed with these grants by each of their sessions.
+async fn tell(tx: &mut Tx<'_>, grants: String, now: Millis) -> Result<(), StoreError> {
+    let params = [(&grants).into(), now.into()];
+    let sessions = tx.query(&SESSIONS_OF, &params, |row| session_id(row.text(0)?)).await?;
+    changes::append(tx, &sessions.iter().collect::<Vec<_>>(), now).await
 }
 
 impl Settle {
@@ -286,10 +306,7 @@ impl Settle {
         if changed.is_empty() {
             return Ok(());
         }
-        let rows = ids(changed);
-        let params = [(&rows).into(), self.now.into()];
-        let sessions = tx.query(&SESSIONS_OF, &params, |row| session_id(row.text(0)?)).await?;
-        changes::append(tx, &sessions.iter().collect::<Vec<_>>(), self.now).await
+        tell(tx, ids(changed), self.now).await
     }
 
     /// There is something to ask about users by again.
@@ -318,10 +335,6 @@ impl Settle {
             ended.iter().filter_map(|id| missing.get(id.as_str()).copied()).collect();
         revoke_later(tx, &orphans, self.now).await?;
         Ok(orphans.len())
-    }
-
-    async fn put_off(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        put_off(tx, &self.attempts, self.now).await
     }
 
     async fn end(&self, tx: &mut Tx<'_>) -> Result<usize, StoreError> {

@@ -16,7 +16,7 @@ impl House {
     }
 
     /// Nothing is heard of it any more, and others know.
-    async fn dies(&self) {
+    pub(super) async fn dies(&self) {
         let owner = self.inner().owner.to_string();
         let beat = Beat { owner, alive_until: Millis::ZERO };
         self.store.run(beat).await.expect("the store answers");

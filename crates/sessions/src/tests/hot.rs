@@ -4,7 +4,7 @@ use super::*;
 use crate::worker::respread;
 
 impl House {
-    fn changes(&self, change: impl FnOnce(&mut Settings)) {
+    pub(super) fn changes(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.settings.clone();
         change(&mut settings);
         self.sessions.change(settings).expect("they work");
@@ -80,10 +80,8 @@ async fn which_events_end_logins_follows_the_settings_too() {
     house.passes(Duration::from_mins(1)).await;
     house.changes(|settings| {
         settings.idps = vec![IdpSettings {
-            id: main_idp(),
-            rotation: crate::rules::Rotation::Unknown,
-            reuse_grace_seconds: 0,
             ends_on: vec![crate::rules::EndsOn::PasswordReset],
+            ..IdpSettings::new(main_idp())
         }];
     });
     house.happens("u", house.clock.now(), Change::PasswordChange).await;

@@ -56,7 +56,7 @@ pub(crate) async fn settle(inner: &Inner, attempts: Vec<Attempted>) -> Settled {
     meters::settled(&settled);
     let signals = inner.store.signals();
     signals.send(crate::access::TOPIC);
-    if settled.ended > 0 || settled.renewed > 0 {
+    if settled.ended + settled.renewed + settled.late + settled.retired > 0 {
         signals.send(changes::APPENDED);
     }
     if settled.orphaned > 0 || settled.ended > 0 {

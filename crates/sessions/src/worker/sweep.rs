@@ -4,17 +4,18 @@
 use super::reseal::reseal;
 use crate::capability::{Inner, chance};
 use crate::meters;
-use crate::rules::Reason;
+use crate::rules::{Reason, WhenRetired};
 use crate::settings::hours;
 use crate::store::changes;
 use crate::store::codes::DropCodes;
-use crate::store::end::{End, EndBy, FindExpired};
-use crate::store::reap::Reap;
+use crate::store::end::{End, EndBy, FindExpired, FindRunOut, RunOut};
+use crate::store::reap::{FindAbandoned, Reap, Reaped};
 use crate::store::retention::{
     CHUNK, DropChunk, LEFT_TOUCHES, OLD_CHANGES, OLD_GRANTS, OLD_REVOCATIONS, OLD_SESSIONS, ReadOverdue,
 };
 use crate::store::revocations::ReadDepth;
 use crate::store::users::ReadOverdueUsers;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Lease, Sql, StoreError};
@@ -47,8 +48,9 @@ async fn try_sweep(inner: &Inner) -> Result<bool, StoreError> {
     };
     meters::lease(true);
     let expired = end_expired(inner).await?;
+    let run_out = end_run_out(inner).await?;
     let dropped = drop_old(inner, &lease).await?;
-    Ok(reseal(inner).await? | dropped | expired)
+    Ok(reseal(inner).await? | dropped | run_out | expired)
 }
 
 /// Ending twice does no harm, so this needs no fence: whoever is second finds nothing left.
@@ -62,9 +64,34 @@ async fn end_expired(inner: &Inner) -> Result<bool, StoreError> {
     let (sessions, accounts) = found.into_iter().unzip();
     let end = End { by: EndBy::Expired(sessions), reason: Reason::Expired, accounts, now, limit: CHUNK };
     inner.store.run(end).await?;
+    tell_of_ends(inner);
+    Ok(more)
+}
+
+/// Where sessions are not to outlive what they can be refreshed by. They are refused by then, whatever their rows say.
+async fn end_run_out(inner: &Inner) -> Result<bool, StoreError> {
+    let (now, settings, mut more) = (inner.now(), inner.settings(), false);
+    let issued_by = now.minus(settings.timing().interval);
+    for lane in inner.lanes.iter().filter(|it| settings.when_retired(&it.idp) == WhenRetired::End) {
+        let found = FindRunOut { idp: lane.idp.clone(), now, issued_by, limit: CHUNK };
+        let found = inner.store.scan(found).await?;
+        more |= found.len() == usize::try_from(CHUNK).unwrap_or(usize::MAX);
+        let mut by_reason: BTreeMap<Reason, Vec<RunOut>> = BTreeMap::new();
+        for it in found {
+            by_reason.entry(it.reason).or_default().push(it);
+        }
+        for (reason, grants) in by_reason {
+            let (ids, accounts) = grants.into_iter().map(|it| (it.id, it.account)).unzip();
+            inner.store.run(End { by: EndBy::Retired(ids), reason, accounts, now, limit: CHUNK }).await?;
+            tell_of_ends(inner);
+        }
+    }
+    Ok(more)
+}
+
+fn tell_of_ends(inner: &Inner) {
     inner.store.signals().send(changes::APPENDED);
     inner.store.signals().send(super::revoke::TOPIC);
-    Ok(more)
 }
 
 async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
@@ -90,9 +117,7 @@ async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
 
 /// Takes claims away from those who are gone.
 pub(crate) async fn reap(inner: Arc<Inner>) -> Tick {
-    let settings = inner.settings();
-    let policies = Arc::new(move |idp: &account::IdpId| settings.policy(idp));
-    match inner.store.run(Reap { policies, chance: chance(), now: inner.now() }).await {
+    match try_reap(&inner).await {
         Ok(reaped) => {
             if reaped.again + reaped.retired > 0 {
                 tracing::warn!(
@@ -102,6 +127,7 @@ pub(crate) async fn reap(inner: Arc<Inner>) -> Tick {
                 );
                 meters::reaped(reaped);
                 inner.store.signals().send(super::TOPIC);
+                inner.store.signals().send(changes::APPENDED);
             }
             Tick::Idle
         }
@@ -110,6 +136,13 @@ pub(crate) async fn reap(inner: Arc<Inner>) -> Tick {
             Tick::Failed
         }
     }
+}
+
+async fn try_reap(inner: &Inner) -> Result<Reaped, StoreError> {
+    let (now, settings) = (inner.now(), inner.settings());
+    let accounts = inner.store.scan(FindAbandoned(now)).await?;
+    let policies = Arc::new(move |idp: &account::IdpId| settings.policy(idp));
+    inner.store.run(Reap { accounts, policies, chance: chance(), now }).await
 }
 
 /// Measures what is outstanding.

@@ -24,6 +24,7 @@ fn hot() -> Vec<(&'static Sql, Vec<Value<'static>>)> {
         (&end::BY_ACCOUNT, vec![TEXT, TEXT, ONE, ONE, TEXT, ONE]),
         (&end::BY_SID, vec![TEXT, TEXT, ONE, ONE, TEXT]),
         (&end::FIND_EXPIRED, vec![ONE, ONE]),
+        (&end::FIND_RUN_OUT, vec![TEXT, ONE, ONE, ONE]),
         (&revocations::CLAIM, vec![TEXT, ONE, ONE, ONE, ONE]),
         (&find::SHOW, vec![TEXT]),
         (&find::TOKEN, vec![TEXT]),
@@ -31,6 +32,7 @@ fn hot() -> Vec<(&'static Sql, Vec<Value<'static>>)> {
         (&find::OF_SID, vec![TEXT, TEXT, TEXT, ONE, ONE]),
         (&users::CLAIM, vec![TEXT, ONE, ONE, ONE]),
         (&respread::WAITING, vec![TEXT, ONE]),
+        (&reap::WHOSE, vec![ONE, ONE]),
     ]
 }
 
@@ -42,6 +44,7 @@ fn in_sets() -> Vec<(&'static Sql, Vec<Value<'static>>)> {
         (&settle::SESSIONS_OF, vec![ROWS, ONE]),
         (&reap::ABANDONED, vec![ONE, ONE]),
         (&end::EXPIRED, vec![ROWS, TEXT, ONE, ONE]),
+        (&end::RETIRED, vec![ROWS, TEXT, ONE, ONE]),
         (&end::LAST_ONES, vec![ROWS]),
         (&touch::TOUCH, vec![ROWS]),
         (&touch::USED, vec![ROWS, ONE, ONE]),
