@@ -221,6 +221,7 @@ impl Sessions {
             self.by_the_clock("sessions.beat", BEAT, worker::beat),
             self.by_the_clock("sessions.reap", Duration::from_secs(1), worker::reap),
             self.by_the_clock("sessions.sweep", Duration::from_secs(5), worker::sweep),
+            self.by_the_clock("sessions.id_tokens", Duration::from_secs(5), worker::verify),
             self.by_the_clock("sessions.measure", Duration::from_secs(5), worker::measure),
             self.by_the_clock("sessions.touches", Duration::from_secs(5), touches::flush),
             self.keys_worker(),

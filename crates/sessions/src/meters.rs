@@ -31,6 +31,11 @@ pub(crate) fn renewed(idp: &IdpId, rotated: bool, now: Millis) {
     gauge!("identity_manager_last_refresh_timestamp").set(seconds);
 }
 
+/// Something became of an ID token that could not be verified when it came.
+pub(crate) fn set_aside(idp: &IdpId, outcome: &'static str) {
+    counter!("sessions.id_tokens", "idp" => name(idp), "outcome" => outcome).increment(1);
+}
+
 /// A user was looked at.
 pub(crate) fn looked(idp: &IdpId, outcome: &'static str, now: Millis) {
     counter!("sessions.userinfo", "idp" => name(idp), "outcome" => outcome).increment(1);

@@ -26,6 +26,7 @@ pub(crate) mod retention;
 pub(crate) mod revocations;
 pub(crate) mod rows;
 pub(crate) mod schema;
+pub(crate) mod set_aside;
 pub(crate) mod settle;
 pub(crate) mod touch;
 pub(crate) mod users;
@@ -48,6 +49,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     respread::STATEMENTS,
     retention::STATEMENTS,
     revocations::STATEMENTS,
+    set_aside::STATEMENTS,
     settle::STATEMENTS,
     touch::STATEMENTS,
     users::STATEMENTS,

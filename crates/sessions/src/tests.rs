@@ -14,6 +14,7 @@ mod pretender;
 mod refreshing;
 mod retiring;
 mod secrets;
+mod set_aside;
 mod standing_in;
 mod sweeping;
 mod users;

@@ -28,7 +28,7 @@ pub trait Upstream: Send + Sync + 'static {
     /// Exchanges a code for tokens, once (RFC 6749 section 4.1.3).
     fn exchange<'a>(&'a self, code: Code<'a>) -> BoxFuture<'a, Result<Given, Trouble>>;
 
-    /// What an ID token is worth that came with a login.
+    /// What an ID token is worth that came with a login, or was set aside at a refresh.
     fn prove<'a>(&'a self, ask: Proof<'a>) -> BoxFuture<'a, Proven>;
 
     /// A fresh key for the tokens of a login, where they are bound to one (RFC 9449); a private JWK.
@@ -104,7 +104,7 @@ pub struct Given {
     pub proven: Proven,
 }
 
-/// An ID token that came with a login.
+/// An ID token.
 #[derive(Clone, Copy)]
 pub struct Proof<'a> {
     /// Whose it is.
@@ -113,13 +113,30 @@ pub struct Proof<'a> {
     pub id_token: &'a str,
     /// The access token that came with it.
     pub access_token: &'a str,
-    /// The `nonce` of the authorization request, if it is known.
-    pub nonce: Option<&'a str>,
-    /// When the caller's request began.
+    /// What it is held against.
+    pub against: Against<'a>,
+    /// When the caller's request or tick began.
     pub now: Millis,
 }
 
-/// Who has logged in, as an ID token says.
+/// What an ID token is held against.
+#[derive(Clone, Copy)]
+pub enum Against<'a> {
+    /// The login that it came with.
+    Login {
+        /// The `nonce` of the authorization request, if it is known.
+        nonce: Option<&'a str>,
+    },
+    /// An earlier login.
+    Earlier {
+        /// Whose that was.
+        account: &'a AccountId,
+        /// What it said, if anything.
+        original: Option<&'a Original>,
+    },
+}
+
+/// Whom an ID token is about, as it says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Proven {
     /// It says so.
@@ -185,6 +202,16 @@ pub struct Fresh {
     pub scope: Option<String>,
     /// What a verified ID token says of the user.
     pub claims: Option<Object>,
+    /// An ID token that cannot be verified now.
+    pub set_aside: Option<SetAside>,
+}
+
+/// An ID token that came with new tokens and whose keys could not be had: they are good all the same.
+pub struct SetAside {
+    /// The token.
+    pub id_token: Secret,
+    /// When to try again.
+    pub retry_after: Duration,
 }
 
 /// Who signed out.

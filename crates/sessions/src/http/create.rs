@@ -5,7 +5,7 @@ use super::{WRITE, allowed, given, known, not_there};
 use crate::capability::Inner;
 use crate::login::{CodeLogin, Login, LoginError, Said, Tokens};
 use crate::store::rows::{Object, SessionView};
-use crate::upstream::{Identity, Proof, Proven};
+use crate::upstream::{Against, Identity, Proof, Proven};
 use crate::{GrantId, SessionId};
 use account::{IdpId, Millis, Subject};
 use axum::extract::State;
@@ -210,7 +210,8 @@ async fn by_tokens(inner: &Inner, mut new: NewSession) -> Result<Login, Refused>
     let login = match proof {
         (Some(id_token), nonce) => {
             let (id_token, access_token) = (&id_token, &tokens.access_token);
-            let ask = Proof { idp: &idp, id_token, access_token, nonce: nonce.as_deref(), now: inner.now() };
+            let against = Against::Login { nonce: nonce.as_deref() };
+            let ask = Proof { idp: &idp, id_token, access_token, against, now: inner.now() };
             let identity = identity(inner.upstream.prove(ask).await)?;
             let login = said.proven(idp, &identity)?;
             (tokens.claims, tokens.original) = (Some(identity.claims), Some(identity.original));

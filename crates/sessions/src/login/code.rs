@@ -13,7 +13,7 @@ use crate::rules::refresh_at;
 use crate::sealing::{Field, record};
 use crate::store::codes::{BeginCode, Begun, CodeName, Fate, Given, KeepGiven, LoseCode, TakeCodeBack};
 use crate::store::create::{Created, NewGrant, Tokens};
-use crate::upstream::{self, Class, Code, Identity, Proof, Proven, Secret, Trouble};
+use crate::upstream::{self, Against, Class, Code, Identity, Proof, Proven, Secret, Trouble};
 use crate::{GrantId, SessionId};
 use account::{IdpId, Millis};
 use aws_lc_rs::hmac;
@@ -195,8 +195,9 @@ impl Inner {
             // Not ours to open is no verdict: the key may come back.
             return Ok(Proven::NotNow { retry_after: SOON });
         };
-        let (idp, nonce, now) = (&login.idp, login.nonce.as_deref(), self.now());
-        let ask = Proof { idp, id_token: &id_token, access_token: &access_token, nonce, now };
+        let against = Against::Login { nonce: login.nonce.as_deref() };
+        let (idp, now) = (&login.idp, self.now());
+        let ask = Proof { idp, id_token: &id_token, access_token: &access_token, against, now };
         Ok(self.upstream.prove(ask).await)
     }
 

@@ -61,7 +61,7 @@ store::statements! {
          on conflict (grant_id, generation) do nothing"));
     static END = both(concat!(
         "update grants set state = 3, reason = $2, ended_at = $3, updated_at = $3, access_token = null,
-           refresh_token = null, dpop_key = null, next_attempt_at = null, owner = null
+           refresh_token = null, dpop_key = null, id_token = null, verify_at = null, next_attempt_at = null, owner = null
          from ",
         few!("{rows $1: id text}"),
         " as r where grants.id = r.id and grants.state < 3 returning grants.id"));

@@ -11,20 +11,23 @@ const CHUNK: i64 = 200;
 store::statements! {
     // By the number that every sealed text begins with; those that are on their way are left for later.
     static GRANTS = both(
-        "select id, generation, access_token, refresh_token, dpop_key from grants
+        "select id, generation, access_token, refresh_token, dpop_key, id_token from grants
          where state < 3 and owner is null and access_token is not null and id > $2
-           and (access_token not like $1 or refresh_token not like $1 or dpop_key not like $1)
+           and (access_token not like $1 or refresh_token not like $1 or dpop_key not like $1 or id_token not like $1)
          order by id limit $3");
     static ANY = both(
-        "select 1 from grants where (access_token like $1 or refresh_token like $1 or dpop_key like $1) limit 1");
+        "select 1 from grants
+         where (access_token like $1 or refresh_token like $1 or dpop_key like $1 or id_token like $1) limit 1");
     // They are not sealed anew: they are gone within the hour.
     static ANY_CODE = both("select 1 from session_codes where state = 1 and access_token like $1 limit 1");
     static ANY_REVOCATION = both(
         "select 1 from session_revocations where state = 0 and (token like $1 or access_token like $1) limit 1");
     static WRITE = both(concat!(
-        "update grants set access_token = r.access_token, refresh_token = r.refresh_token, dpop_key = r.dpop_key
+        "update grants set access_token = r.access_token, refresh_token = r.refresh_token, dpop_key = r.dpop_key,
+           id_token = case when grants.id_token is null then null else r.id_token end
          from ",
-        few!("{rows $1: id text, generation bigint, old text, access_token text, refresh_token text, dpop_key text}"),
+        few!("{rows $1: id text, generation bigint, old text, access_token text, refresh_token text, dpop_key text,
+           id_token text}"),
         " as r
          where grants.id = r.id and grants.generation = r.generation and grants.owner is null and grants.state < 3
            and grants.access_token = r.old"));
@@ -49,6 +52,7 @@ pub(crate) struct Old {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
     pub(crate) dpop_key: Option<String>,
+    pub(crate) id_token: Option<String>,
 }
 
 /// Finds grants with tokens that another key than this sealed.
@@ -71,6 +75,7 @@ impl Operation for FindOld {
                 access_token: row.text(2)?.to_owned(),
                 refresh_token: row.opt_text(3)?.map(str::to_owned),
                 dpop_key: row.opt_text(4)?.map(str::to_owned),
+                id_token: row.opt_text(5)?.map(str::to_owned),
             })
         })
         .await
@@ -87,6 +92,7 @@ pub(crate) struct Anew {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
     pub(crate) dpop_key: Option<String>,
+    pub(crate) id_token: Option<String>,
 }
 
 /// Writes them.

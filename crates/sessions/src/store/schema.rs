@@ -169,4 +169,11 @@ pub static MIGRATIONS: &[Migration] = &[
         "sessions 0008 retired grants",
         "create index grants_retired on grants (idp, expires_at) where state = 2;",
     ),
+    // ID tokens of refreshes whose keys could not be had.
+    Migration::both(
+        "sessions 0009 id tokens set aside",
+        "alter table grants add column id_token text;    -- sealed; gone when it is known what it is worth
+        alter table grants add column verify_at bigint; -- ms
+        create index grants_set_aside on grants (idp, verify_at) where verify_at is not null;",
+    ),
 ];

@@ -17,12 +17,14 @@ store::statements! {
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
            access_token = r.access_token, refresh_token = r.refresh_token,
            dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
-           claims = coalesce(r.claims, grants.claims), issued_at = $2, expires_at = r.expires_at,
+           claims = coalesce(r.claims, grants.claims), id_token = r.id_token, verify_at = r.verify_at, issued_at = $2,
+           expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, owner = null, presented_at = null, failures = 0,
            unknowns = 0, updated_at = $2
          from ",
         few!("{rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint}"),
+           dpop_key text, scope text, claims text, id_token text, verify_at bigint, expires_at bigint,
+           next_attempt_at bigint}"),
         " as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.state < 3
            and grants.owner is not null
@@ -32,12 +34,14 @@ store::statements! {
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
            access_token = r.access_token, refresh_token = r.refresh_token,
            dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
-           claims = coalesce(r.claims, grants.claims), issued_at = $2, expires_at = r.expires_at,
+           claims = coalesce(r.claims, grants.claims), id_token = r.id_token, verify_at = r.verify_at, issued_at = $2,
+           expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, presented_at = null, failures = 0, unknowns = 0,
            updated_at = $2
          from ",
         few!("{rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           dpop_key text, scope text, claims text, expires_at bigint, next_attempt_at bigint}"),
+           dpop_key text, scope text, claims text, id_token text, verify_at bigint, expires_at bigint,
+           next_attempt_at bigint}"),
         " as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.owner is null
            and (grants.state = 1 or (grants.state = 2 and grants.reason = 'lost_reply'))
@@ -99,6 +103,12 @@ pub(crate) struct Renewal {
     pub(crate) scope: Option<String>,
     /// Those of the ID token, where they are others than before.
     pub(crate) claims: Option<Object>,
+    /// One that cannot be verified yet …
+    #[serde(default)]
+    pub(crate) id_token: Option<String>,
+    /// … and when that is tried again.
+    #[serde(default)]
+    pub(crate) verify_at: Option<Millis>,
     pub(crate) expires_at: Option<Millis>,
 }
 
@@ -165,6 +175,8 @@ struct Renewed<'a> {
     dpop_key: Option<&'a str>,
     scope: Option<&'a str>,
     claims: Option<String>,
+    id_token: Option<&'a str>,
+    verify_at: Option<Millis>,
     expires_at: Option<Millis>,
     next_attempt_at: Millis,
 }
@@ -197,6 +209,8 @@ impl Attempted {
             dpop_key: new.dpop_key.as_deref(),
             scope: new.scope.as_deref(),
             claims: new.claims.as_ref().map(create::text),
+            id_token: new.id_token.as_deref(),
+            verify_at: new.verify_at,
             expires_at: new.expires_at,
             next_attempt_at,
         })
@@ -258,7 +272,7 @@ pub(super) async fn put_off(
 }
 
 /// Those who watch hear of what has changed with these grants by each of their sessions.
-async fn tell(tx: &mut Tx<'_>, grants: String, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn tell(tx: &mut Tx<'_>, grants: String, now: Millis) -> Result<(), StoreError> {
     let params = [(&grants).into(), now.into()];
     let sessions = tx.query(&SESSIONS_OF, &params, |row| session_id(row.text(0)?)).await?;
     changes::append(tx, &sessions.iter().collect::<Vec<_>>(), now).await

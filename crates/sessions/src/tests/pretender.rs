@@ -174,6 +174,7 @@ impl Pretender {
             refresh_token,
             scope: None,
             claims,
+            set_aside: None,
         })
     }
 }

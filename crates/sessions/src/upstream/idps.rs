@@ -70,7 +70,14 @@ impl Upstream for LoginIdps {
         async move {
             let Some(login) = self.login(ask.idp) else { return Proven::Not("nobody logs in there".into()) };
             let (id_token, access_token) = (Secret::new(ask.id_token), Secret::new(ask.access_token));
-            let against = Against::Login { nonce: ask.nonce };
+            let earlier;
+            let against = match ask.against {
+                super::Against::Login { nonce } => Against::Login { nonce },
+                super::Against::Earlier { account, original: told } => {
+                    earlier = original(account, told);
+                    Against::Original(&earlier)
+                }
+            };
             proven(login.verify_id_token(&id_token, &access_token, against, ask.now).await)
         }
         .boxed()
@@ -98,7 +105,7 @@ impl Upstream for LoginIdps {
     fn refresh<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Fresh, Trouble>> {
         async move {
             let login = self.login(&ask.account.idp).ok_or_else(not_configured)?;
-            let (original, key) = (original(&ask), key(ask.dpop_key)?);
+            let (original, key) = (original(ask.account, ask.original), key(ask.dpop_key)?);
             let refresh = Refresh {
                 refresh_token: &Secret::new(ask.refresh_token),
                 original: &original,

@@ -1,8 +1,8 @@
 //! What the client of an identity provider says, in the words of this house.
 
-use super::{Ask, Class, Fresh, Given, Identity, Original, Proven, Revoked, Trouble, UserTrouble};
+use super::{Class, Fresh, Given, Identity, Original, Proven, Revoked, SetAside, Trouble, UserTrouble};
 use crate::Object;
-use account::Subject;
+use account::{AccountId, Subject};
 use idp::{
     BadDpopKey, FailureClass, Granted, HeldBack, IdToken, IdTokenClaims, NotGranted, NotRevoked, Secret,
     Tokens, UserInfoError,
@@ -10,11 +10,10 @@ use idp::{
 use zeroize::Zeroizing;
 
 /// What an ID token is held against; at least the user, who is known in any case.
-pub(super) fn original(ask: &Ask<'_>) -> idp::Original {
-    let told = ask.original;
+pub(super) fn original(account: &AccountId, told: Option<&Original>) -> idp::Original {
     idp::Original {
         issuer: told.map(|it| it.issuer.as_str().into()),
-        subject: ask.account.subject.as_str().into(),
+        subject: account.subject.as_str().into(),
         audience: told
             .map(|it| it.audience.iter().map(|it| it.as_str().into()).collect())
             .unwrap_or_default(),
@@ -24,15 +23,19 @@ pub(super) fn original(ask: &Ask<'_>) -> idp::Original {
 
 /// The tokens are good whatever their ID token is worth, unless it is somebody else's.
 pub(super) fn granted(granted: Granted) -> Result<Fresh, Trouble> {
-    let claims = match granted.id_token {
-        IdToken::Verified(claims) => Some(of_the_user(claims.all)),
-        IdToken::Absent | IdToken::NotNow { .. } | IdToken::Unusable(_) => None,
+    let fresh = fresh(&granted.tokens);
+    match granted.id_token {
+        IdToken::Verified(claims) => Ok(Fresh { claims: Some(of_the_user(claims.all)), ..fresh }),
+        IdToken::Absent | IdToken::Unusable(_) => Ok(fresh),
+        IdToken::NotNow { retry_after } => {
+            let id_token = granted.tokens.id_token.as_ref().map(text);
+            Ok(Fresh { set_aside: id_token.map(|id_token| SetAside { id_token, retry_after }), ..fresh })
+        }
         IdToken::Mismatch(what) => {
             let text = format!("the ID token of a refresh is another's: {what:?}");
-            return Err(Trouble { class: Class::Mismatch, retry_after: None, text });
+            Err(Trouble { class: Class::Mismatch, retry_after: None, text })
         }
-    };
-    Ok(Fresh { claims, ..fresh(&granted.tokens) })
+    }
 }
 
 fn fresh(tokens: &Tokens) -> Fresh {
@@ -42,6 +45,7 @@ fn fresh(tokens: &Tokens) -> Fresh {
         refresh_token: tokens.refresh_token.as_ref().map(text),
         scope: tokens.scope.as_deref().map(str::to_owned),
         claims: None,
+        set_aside: None,
     }
 }
 

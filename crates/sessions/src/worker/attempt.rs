@@ -84,6 +84,9 @@ async fn judge(
     let next = after(outcome, &claimed.presented, policy, attempted_at, now, chance());
     match answer {
         Ok(fresh) => {
+            if fresh.set_aside.is_some() {
+                meters::set_aside(&claimed.account.idp, "set_aside");
+            }
             let renewal = sealed(inner, &claimed, fresh, old, attempted_at).await;
             meters::renewed(&claimed.account.idp, renewal.rotated, now);
             let had_lapsed = claimed.expires_at.is_some_and(|at| at <= now);
@@ -145,6 +148,11 @@ async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &Kept, atte
         rotated,
         scope: fresh.scope,
         claims: fresh.claims.filter(is_new),
+        id_token: match &fresh.set_aside {
+            Some(aside) => Some(seal(Field::IdToken, &aside.id_token).await),
+            None => None,
+        },
+        verify_at: fresh.set_aside.as_ref().map(|aside| inner.verify_again_at(aside.retry_after)),
         expires_at: fresh.expires_in.map(|life| attempted_at.plus(life)),
     }
 }

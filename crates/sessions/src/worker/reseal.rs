@@ -45,14 +45,15 @@ async fn chunk(inner: &Inner, active: i64) -> Result<bool, StoreError> {
 
 /// The same under the active key; `None` when something of it does not open.
 async fn sealed_anew(inner: &Inner, old: &Old) -> Result<Option<Anew>, StoreError> {
-    let Old { id, generation, access_token, refresh_token, dpop_key } = old;
+    let Old { id, generation, access_token, refresh_token, dpop_key, id_token } = old;
     let fields = [
         (Field::AccessToken, Some(access_token)),
         (Field::RefreshToken, refresh_token.as_ref()),
         (Field::DpopKey, dpop_key.as_ref()),
+        (Field::IdToken, id_token.as_ref()),
     ];
     let anew = all_again(inner, id, *generation, fields).await?;
-    let Some([access_token, refresh_token, dpop_key]) = anew else { return Ok(None) };
+    let Some([access_token, refresh_token, dpop_key, id_token]) = anew else { return Ok(None) };
     Ok(access_token.map(|access_token| Anew {
         id: id.clone(),
         generation: *generation,
@@ -60,6 +61,7 @@ async fn sealed_anew(inner: &Inner, old: &Old) -> Result<Option<Anew>, StoreErro
         access_token,
         refresh_token,
         dpop_key,
+        id_token,
     }))
 }
 

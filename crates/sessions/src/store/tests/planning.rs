@@ -33,6 +33,7 @@ fn hot() -> Vec<(&'static Sql, Vec<Value<'static>>)> {
         (&users::CLAIM, vec![TEXT, ONE, ONE, ONE]),
         (&respread::WAITING, vec![TEXT, ONE]),
         (&reap::WHOSE, vec![ONE, ONE]),
+        (&set_aside::CLAIM, vec![TEXT, ONE, ONE, ONE]),
     ]
 }
 
@@ -57,6 +58,7 @@ fn in_sets() -> Vec<(&'static Sql, Vec<Value<'static>>)> {
         (&users::HURRY, vec![ROWS, ONE, ONE]),
         (&users::WAKE, vec![ROWS, ONE]),
         (&respread::RESPREAD, vec![ROWS]),
+        (&set_aside::SETTLE, vec![ROWS, ONE]),
     ]
 }
 
