@@ -43,7 +43,7 @@ pub use introspection::{Inactive, Introspected, Introspection, Trouble};
 pub use introspector::IntrospectionState;
 pub use key_set::KeySet;
 pub use login::{
-    Against, BadDpopKey, CodeExchange, DpopKey, Failure, FailureClass, Granted, HeldBack, IdToken,
+    Against, BadDpopKey, CodeExchange, DpopKey, DpopProof, Failure, FailureClass, Granted, HeldBack, IdToken,
     IdTokenClaims, LastError, Login, LoginState, LogoutToken, LogoutTokenError, Mismatch, NotGranted,
     NotRevoked, Original, Priority, Refresh, Revocation, Revoked, Tokens, Unusable, UserInfo, UserInfoAsk,
     UserInfoError,

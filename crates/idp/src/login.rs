@@ -14,7 +14,7 @@ mod tokens;
 mod userinfo;
 
 pub use asking::{CodeExchange, Granted, NotGranted, Refresh};
-pub use dpop::{BadDpopKey, DpopKey};
+pub use dpop::{BadDpopKey, DpopKey, Proof as DpopProof};
 pub use failure::{Failure, FailureClass};
 pub use id_token::{Against, IdToken, IdTokenClaims, Mismatch, Original, Unusable};
 pub use logout_token::{LogoutToken, LogoutTokenError};

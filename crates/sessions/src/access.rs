@@ -9,6 +9,7 @@ use crate::sealing::Field;
 use crate::store::claim::ClaimOne;
 use crate::store::find::{Held, HeldGrant, ReadHeld};
 use crate::store::rows::SessionState;
+use crate::upstream::TokenType;
 use crate::worker::{attempt, settle};
 use crate::{Reason, SessionId, meters};
 use account::{IdpId, Millis};
@@ -31,6 +32,10 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct Live {
     /// The token.
     pub access_token: Zeroizing<String>,
+    /// How it is shown.
+    pub token_type: TokenType,
+    /// The key that it is bound to, if it is; a private JWK.
+    pub(crate) dpop_key: Option<Zeroizing<String>>,
     /// When it ends, if that was told.
     pub expires_at: Option<Millis>,
     /// What it grants, where that was told.
@@ -210,10 +215,20 @@ impl Inner {
 
     async fn opened(&self, grant: &HeldGrant) -> Result<Result<Live, NoToken>, StoreError> {
         let Some(sealed) = &grant.access_token else { return Ok(Err(NoToken::NoGrant)) };
-        match self.open(&grant.id, grant.generation, Field::AccessToken, sealed).await {
-            Ok(access_token) => {
-                Ok(Ok(Live { access_token, expires_at: grant.expires_at, scope: grant.scope.clone() }))
-            }
+        let key = grant.dpop_key.as_deref().filter(|_| grant.token_type == TokenType::Dpop);
+        let opened = async {
+            let access_token = self.open(&grant.id, grant.generation, Field::AccessToken, sealed).await?;
+            let key = self.open_if_there(&grant.id, grant.generation, Field::DpopKey, key).await?;
+            Ok::<_, keys::CannotOpen>((access_token, key))
+        };
+        match opened.await {
+            Ok((access_token, dpop_key)) => Ok(Ok(Live {
+                access_token,
+                token_type: grant.token_type,
+                dpop_key,
+                expires_at: grant.expires_at,
+                scope: grant.scope.clone(),
+            })),
             Err(keys::CannotOpen::Store(error)) => Err(error),
             Err(error) => {
                 // Not ours to open is no verdict on the session.

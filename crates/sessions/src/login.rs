@@ -11,7 +11,7 @@ use crate::settings::hours;
 use crate::store::codes::CodeName;
 use crate::store::create::{Create, Created, NewGrant, Tokens as Sealed};
 use crate::store::rows::Object;
-use crate::upstream::{Identity, Original, Secret};
+use crate::upstream::{Identity, Original, Secret, TokenType};
 use crate::{GrantId, Reason, SessionId, feed};
 use account::{AccountId, IdpId, Millis, Subject};
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub(crate) struct Tokens {
     pub(crate) refresh_token: Option<Secret>,
     /// The key that they are bound to, if they are.
     pub(crate) dpop_key: Option<Secret>,
+    pub(crate) token_type: TokenType,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) scope: Option<String>,
     pub(crate) claims: Option<Object>,
@@ -208,6 +209,7 @@ impl Inner {
             access_token: seal(Field::AccessToken, &tokens.access_token)?,
             refresh_token: seal_if_there(Field::RefreshToken, &tokens.refresh_token)?,
             dpop_key: seal_if_there(Field::DpopKey, &tokens.dpop_key)?,
+            token_type: tokens.token_type,
             scope: tokens.scope.clone(),
             claims: tokens.claims.clone(),
             original: tokens.original.clone(),

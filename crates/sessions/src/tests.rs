@@ -165,6 +165,7 @@ impl House {
                 access_token: Zeroizing::new(access),
                 refresh_token: Some(Zeroizing::new(refresh)),
                 dpop_key: None,
+                token_type: crate::upstream::TokenType::Bearer,
                 expires_in: Some(HOUR),
                 scope: None,
                 claims: None,

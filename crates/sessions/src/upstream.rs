@@ -1,10 +1,12 @@
 //! What is asked of identity providers here: one seam, so that whoever asks knows nothing of how.
 
 mod idps;
+mod proofs;
 mod reading;
 mod users;
 
 pub use idps::LoginIdps;
+pub(crate) use proofs::{Request, signed};
 pub use users::{UserAsk, UserTrouble};
 
 use crate::store::rows::Object;
@@ -12,6 +14,7 @@ use account::{AccountId, IdpId, Millis, Subject};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 /// A text that is zeroised when dropped.
@@ -190,10 +193,42 @@ pub struct Standing {
     pub room: usize,
 }
 
+/// How an access token is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum TokenType {
+    /// By itself (RFC 6750).
+    Bearer,
+    /// With a proof that its key is at hand (RFC 9449).
+    #[serde(rename = "DPoP")]
+    Dpop,
+}
+
+impl TokenType {
+    /// By its name, whose case does not matter (RFC 6749 section 5.1). What is not spoken here is shown like a bearer token.
+    pub fn named(name: &str) -> Self {
+        if name.eq_ignore_ascii_case("dpop") { Self::Dpop } else { Self::Bearer }
+    }
+
+    /// Its name, as in `Authorization`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    /// As it is kept with a grant: of one from before that was kept, its key says it.
+    pub(crate) fn kept(name: Option<&str>, has_key: bool) -> Self {
+        name.map_or(if has_key { Self::Dpop } else { Self::Bearer }, Self::named)
+    }
+}
+
 /// New tokens.
 pub struct Fresh {
     /// The access token.
     pub access_token: Secret,
+    /// How it is shown.
+    pub token_type: TokenType,
     /// How long it lives, if that is told.
     pub expires_in: Option<Duration>,
     /// Another refresh token, if there is one; the old one goes on otherwise.

@@ -44,8 +44,8 @@ impl DpopKey {
         self.0.jwk().public_key().thumbprint().to_string()
     }
 
-    /// A new proof each time (section 4.2).
-    pub(super) fn proof(&self, about: &Proof<'_>) -> HeaderValue {
+    /// The value of the header `DPoP`, a new proof each time (section 4.2).
+    pub fn proof(&self, about: &Proof<'_>) -> HeaderValue {
         #[derive(Serialize)]
         struct Header<'a, J> {
             typ: &'a str,
@@ -84,13 +84,19 @@ impl DpopKey {
     }
 }
 
-/// What a proof is about.
-pub(super) struct Proof<'a> {
-    pub(super) method: &'a str,
-    pub(super) url: &'a Url,
-    pub(super) access_token: Option<&'a str>,
-    pub(super) nonce: Option<&'a str>,
-    pub(super) now: Millis,
+/// What a proof is about: one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Where it goes; query and fragment are left out of the proof.
+    pub url: &'a Url,
+    /// The access token that goes with it, if one does.
+    pub access_token: Option<&'a str>,
+    /// The nonce that the other side wants to find (section 8).
+    pub nonce: Option<&'a str>,
+    /// When it is made.
+    pub now: Millis,
 }
 
 /// The nonce that a server wants to find in proofs, as it said last (section 8).

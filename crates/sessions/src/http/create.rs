@@ -5,7 +5,7 @@ use super::{WRITE, allowed, given, known, not_there};
 use crate::capability::Inner;
 use crate::login::{CodeLogin, Login, LoginError, Said, Tokens};
 use crate::store::rows::{Object, SessionView};
-use crate::upstream::{Against, Identity, Proof, Proven};
+use crate::upstream::{Against, Identity, Proof, Proven, TokenType};
 use crate::{GrantId, SessionId};
 use account::{IdpId, Millis, Subject};
 use axum::extract::State;
@@ -82,6 +82,9 @@ struct NewTokens {
     expires_in: Option<u32>,
     #[serde(default)]
     scope: Option<String>,
+    /// How the access token is shown: `Bearer` or `DPoP`. Unless it is said, `DPoP` where there is a key.
+    #[serde(default)]
+    token_type: Option<String>,
     /// The ID token that came with them: it is verified, and says whose login it is.
     #[serde(default)]
     id_token: Option<String>,
@@ -247,10 +250,16 @@ fn check_tokens(new: &NewTokens) -> Result<(), Problem> {
 fn taken(inner: &Inner, idp: &IdpId, new: NewTokens) -> Result<Tokens, Problem> {
     let dpop_key = new.dpop_key.map(|key| Zeroizing::new(crate::store::create::text(&key)));
     inner.upstream.check_key(idp, dpop_key.as_ref().map(|it| it.as_str())).map_err(Problem::invalid)?;
+    let token_type = TokenType::kept(new.token_type.as_deref(), dpop_key.is_some());
+    if token_type == TokenType::Dpop && dpop_key.is_none() {
+        let why = "a DPoP token is of no use without its key: hand it over as dpop_key";
+        return Err(Problem::invalid(why));
+    }
     Ok(Tokens {
         access_token: Zeroizing::new(new.access_token),
         refresh_token: new.refresh_token.map(Zeroizing::new),
         dpop_key,
+        token_type,
         expires_in: new.expires_in.map(|seconds| Duration::from_secs(seconds.into())),
         scope: new.scope,
         claims: None,

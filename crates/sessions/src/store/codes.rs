@@ -2,6 +2,7 @@
 
 use super::ids;
 use super::rows::{grant_id, session_id};
+use crate::upstream::TokenType;
 use crate::{GrantId, SessionId};
 use account::{IdpId, Millis};
 use store::{Lease, Operation, Row, StoreError, Tx};
@@ -12,12 +13,12 @@ store::statements! {
          on conflict (hash) do nothing");
     static FIND = both(
         "select request, attempt, state, presented_at, session_id, grant_id, access_token, refresh_token, id_token, dpop_key,
-           scope, issued_at, expires_at
+           scope, issued_at, expires_at, token_type
          from session_codes where hash = $1 {for_update}");
     static TAKE_BACK = both("delete from session_codes where hash = $1 and attempt = $2 and state = 0");
     static KEEP = both(
         "update session_codes set state = 1, grant_id = $3, access_token = $4, refresh_token = $5, id_token = $6,
-           dpop_key = $7, scope = $8, issued_at = $9, expires_at = $10
+           dpop_key = $7, scope = $8, issued_at = $9, expires_at = $10, token_type = $11
          where hash = $1 and attempt = $2 and state = 0");
     static LOSE = both(
         "update session_codes set state = 3, access_token = null, refresh_token = null, id_token = null, dpop_key = null
@@ -57,6 +58,7 @@ pub(crate) struct Given {
     pub(crate) refresh_token: Option<String>,
     pub(crate) id_token: Option<String>,
     pub(crate) dpop_key: Option<String>,
+    pub(crate) token_type: TokenType,
     pub(crate) scope: Option<String>,
     pub(crate) issued_at: Millis,
     pub(crate) expires_at: Option<Millis>,
@@ -143,6 +145,7 @@ fn fate(row: &Row<'_>) -> Result<Fate, StoreError> {
             refresh_token: text(7)?,
             id_token: text(8)?,
             dpop_key: text(9)?,
+            token_type: TokenType::kept(row.opt_text(13)?, row.opt_text(9)?.is_some()),
             scope: text(10)?,
             issued_at: Millis::new(row.opt_int(11)?.unwrap_or_default()),
             expires_at: row.opt_int(12)?.map(Millis::new),
@@ -196,6 +199,7 @@ impl Operation for KeepGiven {
             given.scope.as_deref().into(),
             given.issued_at.into(),
             given.expires_at.into(),
+            given.token_type.as_str().into(),
         ];
         tx.execute(&KEEP, &params).await.map(drop)
     }

@@ -4,7 +4,7 @@ use super::codes::{self, CodeName, Lost};
 use super::rows::Object;
 use super::{changes, json};
 use crate::rules::{EndsOn, is_refused};
-use crate::upstream::Original;
+use crate::upstream::{Original, TokenType};
 use crate::{GrantId, Reason, SessionId};
 use account::{AccountId, Mark, Millis, State};
 use serde::Serialize;
@@ -19,12 +19,12 @@ store::statements! {
          left join tombstones t on t.account = $3");
     static GRANT = both(
         "insert into grants (id, idp, subject, sid, born_at, state, reason, generation, rotations, access_token,
-           refresh_token, dpop_key, scope, claims, original, issued_at, expires_at, next_attempt_at, fence, failures, unknowns,
+           refresh_token, dpop_key, token_type, scope, claims, original, issued_at, expires_at, next_attempt_at, fence, failures, unknowns,
            used_at, created_at, updated_at)
          select r.id, r.idp, r.subject, r.sid, r.born_at, r.state, r.reason, 0, 0, r.access_token, r.refresh_token,
-           r.dpop_key, r.scope, r.claims, r.original, $2, r.expires_at, r.next_attempt_at, 0, 0, 0, $2, $2, $2
+           r.dpop_key, r.token_type, r.scope, r.claims, r.original, $2, r.expires_at, r.next_attempt_at, 0, 0, 0, $2, $2, $2
          from {rows $1: id text, idp text, subject text, sid text, born_at bigint, state smallint, reason text,
-           access_token text, refresh_token text, dpop_key text, scope text, claims text, original text, expires_at bigint,
+           access_token text, refresh_token text, dpop_key text, token_type text, scope text, claims text, original text, expires_at bigint,
            next_attempt_at bigint} as r
          where true on conflict do nothing");
     // The grant of another session, for one more.
@@ -85,6 +85,7 @@ pub(crate) struct Tokens {
     pub(crate) refresh_token: Option<String>,
     /// The key that they are bound to, if they are.
     pub(crate) dpop_key: Option<String>,
+    pub(crate) token_type: TokenType,
     pub(crate) scope: Option<String>,
     pub(crate) claims: Option<Object>,
     pub(crate) original: Option<Original>,
@@ -196,6 +197,7 @@ impl Create {
             access_token: &'a str,
             refresh_token: Option<&'a str>,
             dpop_key: Option<&'a str>,
+            token_type: &'static str,
             scope: Option<&'a str>,
             claims: Option<String>,
             original: Option<String>,
@@ -218,6 +220,7 @@ impl Create {
             access_token: &tokens.access_token,
             refresh_token: tokens.refresh_token.as_deref(),
             dpop_key: tokens.dpop_key.as_deref(),
+            token_type: tokens.token_type.as_str(),
             scope: tokens.scope.as_deref(),
             claims: tokens.claims.as_ref().map(text),
             original: tokens.original.as_ref().map(|it| serde_json::to_string(it).unwrap_or_default()),

@@ -2,6 +2,7 @@
 
 use super::rows::{SessionState, SessionView, session, session_columns, session_joins};
 use crate::SessionId;
+use crate::upstream::TokenType;
 use account::{AccountId, IdpId, Mark, Millis, State};
 use serde::{Deserialize, Serialize};
 use store::{Operation, PointRead, Rows, Sql, StoreError, Tx, Value};
@@ -14,7 +15,7 @@ store::statements! {
     pub(super) static TOKEN = both(
         "select s.state, s.reason, s.expires_at, s.idp, s.subject, s.born_at, g.id, g.state, g.reason, g.generation,
            g.access_token, g.expires_at, g.owner, g.failures, g.next_attempt_at, g.last_attempt_at, a.mark, a.state, g.scope,
-           g.fence, g.issued_at
+           g.fence, g.issued_at, g.token_type, g.dpop_key
          from sessions s left join grants g on g.id = s.grant_id
          left join accounts a on a.idp = s.idp and a.subject = s.subject
          where s.id = $1");
@@ -81,6 +82,9 @@ pub(crate) struct HeldGrant {
     pub(crate) last_attempt_at: Option<Millis>,
     pub(crate) scope: Option<String>,
     pub(crate) issued_at: Millis,
+    pub(crate) token_type: TokenType,
+    /// Sealed; the key that the access token is bound to, if it is.
+    pub(crate) dpop_key: Option<String>,
 }
 
 /// Reads it.
@@ -116,6 +120,8 @@ impl PointRead for ReadHeld<'_> {
                     last_attempt_at: row.opt_int(15)?.map(Millis::new),
                     scope: row.opt_text(18)?.map(str::to_owned),
                     issued_at: Millis::new(row.int(20)?),
+                    token_type: TokenType::kept(row.opt_text(21)?, row.opt_text(22)?.is_some()),
+                    dpop_key: row.opt_text(22)?.map(str::to_owned),
                 }),
             };
             Ok(Held {

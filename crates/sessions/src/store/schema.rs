@@ -176,4 +176,10 @@ pub static MIGRATIONS: &[Migration] = &[
         alter table grants add column verify_at bigint; -- ms
         create index grants_set_aside on grants (idp, verify_at) where verify_at is not null;",
     ),
+    // Absent: by whether there is a key.
+    Migration::both(
+        "sessions 0010 token types",
+        "alter table grants add column token_type varchar(8);   -- Bearer or DPoP
+        alter table session_codes add column token_type varchar(8);",
+    ),
 ];

@@ -5,6 +5,7 @@ use super::end::{EndBy, end, revoke_later};
 use super::rows::{Object, session_id};
 use super::{changes, create, ids, json, users};
 use crate::rules::{GrantState, Next};
+use crate::upstream::TokenType;
 use crate::{GrantId, Reason, meters};
 use account::{AccountId, Millis};
 use serde::{Deserialize, Serialize};
@@ -16,14 +17,15 @@ store::statements! {
     pub(super) static RENEW = both(concat!(
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
            access_token = r.access_token, refresh_token = r.refresh_token,
-           dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
+           dpop_key = coalesce(r.dpop_key, grants.dpop_key), token_type = coalesce(r.token_type, grants.token_type),
+           scope = coalesce(r.scope, grants.scope),
            claims = coalesce(r.claims, grants.claims), id_token = r.id_token, verify_at = r.verify_at, issued_at = $2,
            expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, owner = null, presented_at = null, failures = 0,
            unknowns = 0, updated_at = $2
          from ",
         few!("{rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           dpop_key text, scope text, claims text, id_token text, verify_at bigint, expires_at bigint,
+           dpop_key text, token_type text, scope text, claims text, id_token text, verify_at bigint, expires_at bigint,
            next_attempt_at bigint}"),
         " as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.state < 3
@@ -33,14 +35,15 @@ store::statements! {
     static RENEW_LATE = both(concat!(
         "update grants set generation = grants.generation + 1, rotations = grants.rotations + r.rotated,
            access_token = r.access_token, refresh_token = r.refresh_token,
-           dpop_key = coalesce(r.dpop_key, grants.dpop_key), scope = coalesce(r.scope, grants.scope),
+           dpop_key = coalesce(r.dpop_key, grants.dpop_key), token_type = coalesce(r.token_type, grants.token_type),
+           scope = coalesce(r.scope, grants.scope),
            claims = coalesce(r.claims, grants.claims), id_token = r.id_token, verify_at = r.verify_at, issued_at = $2,
            expires_at = r.expires_at,
            next_attempt_at = r.next_attempt_at, state = 0, reason = null, presented_at = null, failures = 0, unknowns = 0,
            updated_at = $2
          from ",
         few!("{rows $1: id text, fence bigint, generation bigint, rotated bigint, access_token text, refresh_token text,
-           dpop_key text, scope text, claims text, id_token text, verify_at bigint, expires_at bigint,
+           dpop_key text, token_type text, scope text, claims text, id_token text, verify_at bigint, expires_at bigint,
            next_attempt_at bigint}"),
         " as r
          where grants.id = r.id and grants.fence = r.fence and grants.generation = r.generation and grants.owner is null
@@ -99,6 +102,8 @@ pub(crate) struct Renewal {
     pub(crate) refresh_token: String,
     /// The key that they are bound to, if they are.
     pub(crate) dpop_key: Option<String>,
+    #[serde(default)]
+    pub(crate) token_type: Option<TokenType>,
     pub(crate) rotated: bool,
     pub(crate) scope: Option<String>,
     /// Those of the ID token, where they are others than before.
@@ -173,6 +178,7 @@ struct Renewed<'a> {
     access_token: &'a str,
     refresh_token: &'a str,
     dpop_key: Option<&'a str>,
+    token_type: Option<&'static str>,
     scope: Option<&'a str>,
     claims: Option<String>,
     id_token: Option<&'a str>,
@@ -207,6 +213,7 @@ impl Attempted {
             access_token: &new.access_token,
             refresh_token: &new.refresh_token,
             dpop_key: new.dpop_key.as_deref(),
+            token_type: new.token_type.map(TokenType::as_str),
             scope: new.scope.as_deref(),
             claims: new.claims.as_ref().map(create::text),
             id_token: new.id_token.as_deref(),

@@ -33,7 +33,8 @@ store::statements! {
         few!("{rows $1: subject text}"),
         " as r"));
     pub(super) static RIGHTS = both(concat!(
-        "select g.subject, g.id, g.generation, g.access_token, g.dpop_key from ",
+        "select g.subject, g.id, g.generation, g.access_token,
+           case when g.token_type = 'Bearer' then null else g.dpop_key end from ",
         few!("{rows $1: id text}"),
         " as r join grants g on g.id = r.id where g.access_token is not null"));
     // Nobody is logged in any more: what was said of the user goes.

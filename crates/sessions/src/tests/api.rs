@@ -65,6 +65,7 @@ async fn a_session_from_its_making_to_its_end() {
 
         let (status, token) = api.ask("POST", &format!("{path}/access-token"), json!({})).await;
         assert_eq!((status, token["access_token"].as_str()), (StatusCode::OK, Some("access-secret-u.1.0")));
+        assert_eq!((&token["token_type"], &token["dpop_proofs"]), (&json!("Bearer"), &Value::Null));
         assert_eq!(api.ask("POST", &format!("{path}/touch"), Value::Null).await.0, StatusCode::ACCEPTED);
 
         for query in ["idp=main&subject=u", "idp=main&sid=sid-u", "idp=main", "limit=1"] {

@@ -346,6 +346,59 @@ async fn tokens_that_are_bound_to_a_key_are_refreshed_and_used_with_it() {
     }
 }
 
+/// Asks a resource server with a token as it was handed out; the status.
+async fn asks(url: &str, token: &Value, proof: Option<&Value>) -> u16 {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let client = outbound::Client::for_operator_addresses(&outbound::Manners::default()).expect("a client");
+    let authorization = format!("{} {}", text(&token["token_type"]), text(&token["access_token"]));
+    let header = |text: String| text.parse::<http::HeaderValue>().expect("a header");
+    let request = client.get(&url.parse().expect("a URL"));
+    let mut request = request.header(http::header::AUTHORIZATION, header(authorization));
+    if let Some(proof) = proof {
+        request = request.header(http::HeaderName::from_static("dpop"), header(text(proof)));
+    }
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test]
+async fn a_bound_token_is_handed_out_with_proofs_for_the_requests_that_are_made_with_it_and_without_its_key()
+{
+    for test in engines(TABLES).await {
+        let world = binding(test).await;
+        let (_, made) = world.creates(&world.comes_back()).await;
+        let path = format!("/sessions/{}/access-token", made["id"].as_str().expect("an id"));
+        let (url, elsewhere) = (format!("{}/oauth2/userinfo", world.there.url()), "https://api.example/x?y");
+        for generation in 0..2 {
+            let wanted = json!({ "proofs": [
+                { "method": "GET", "url": url }, { "method": "POST", "url": elsewhere, "nonce": "n" },
+            ] });
+            let api = Api::of(&world.house, &["sessions:tokens"]);
+            let (status, token) = api.ask("POST", &path, wanted).await;
+            assert_eq!((status, &token["token_type"]), (StatusCode::OK, &json!("DPoP")), "{generation}");
+            let proofs = token["dpop_proofs"].as_array().expect("proofs").clone();
+            assert_eq!(proofs.len(), 2);
+            assert_eq!(asks(&url, &token, Some(&proofs[0])).await, 200);
+            assert_eq!(asks(&url, &token, Some(&proofs[1])).await, 401, "it is for another request");
+            assert_eq!(asks(&url, &token, None).await, 401);
+            assert!(!token.to_string().contains(r#""d""#), "the key stays here");
+            let claims = jose::Compact::split(proofs[1].as_str().expect("text")).expect("a JWT").payload();
+            let claims: Value = serde_json::from_slice(&claims.expect("a payload")).expect("JSON");
+            assert_eq!((&claims["htm"], &claims["nonce"]), (&json!("POST"), &json!("n")));
+            assert_eq!(claims["htu"], "https://api.example/x");
+            world.refreshed(&id(&made)).await;
+        }
+        for odd in [
+            json!([{ "method": "GET", "url": "ftp://x" }]),
+            json!([{ "method": "GE T", "url": url }]),
+            json!([{ "method": "", "url": url }]),
+            json!(vec![json!({ "method": "GET", "url": url }); 17]),
+        ] {
+            let api = Api::of(&world.house, &[]);
+            assert_eq!(api.ask("POST", &path, json!({ "proofs": odd })).await.0, StatusCode::BAD_REQUEST);
+        }
+    }
+}
+
 #[tokio::test]
 async fn tokens_that_are_handed_over_come_with_the_key_they_are_bound_to() {
     let world = binding(sqlite(TABLES).await).await;
@@ -364,4 +417,9 @@ async fn tokens_that_are_handed_over_come_with_the_key_they_are_bound_to() {
     let (status, made) = world.creates(&body).await;
     assert_eq!(status, 201, "{made}");
     assert_eq!(world.refreshed(&id(&made)).await, "live live g1 f0");
+    let world = World::one().await;
+    let tokens = json!({ "access_token": "x", "token_type": "dpop" });
+    let (status, problem) =
+        world.creates(&json!({ "idp": "main", "subject": "ada", "tokens": tokens })).await;
+    assert!(status == 400 && problem["detail"].as_str().unwrap_or_default().contains("key"), "{problem}");
 }

@@ -87,6 +87,7 @@ async fn a_login_that_could_not_live_is_refused() {
                 access_token: Zeroizing::new(access.clone()),
                 refresh_token: None,
                 dpop_key: None,
+                token_type: crate::upstream::TokenType::Bearer,
                 expires_in: None,
                 scope: None,
                 claims: None,

@@ -4,7 +4,7 @@
 use super::{Object, main_idp};
 use crate::upstream::{
     Ask, Class, Code, Fresh, Given, NotHeard, Proof, Proven, Revoked, Secret, SignedOut, Standing, ToRevoke,
-    Trouble, Upstream, UserAsk, UserTrouble,
+    TokenType, Trouble, Upstream, UserAsk, UserTrouble,
 };
 use account::{IdpId, Millis, Subject};
 use futures::FutureExt;
@@ -170,6 +170,7 @@ impl Pretender {
         let claims = state.claims.clone();
         Ok(Fresh {
             access_token: Zeroizing::new(access_token),
+            token_type: TokenType::Bearer,
             expires_in,
             refresh_token,
             scope: None,

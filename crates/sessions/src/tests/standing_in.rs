@@ -75,6 +75,7 @@ impl World {
                     access_token: Zeroizing::new(given.access_token),
                     refresh_token: Some(Zeroizing::new(given.refresh_token)),
                     dpop_key: None,
+                    token_type: crate::upstream::TokenType::Bearer,
                     expires_in: Some(Duration::from_secs(given.expires_in)),
                     scope: None,
                     claims: None,

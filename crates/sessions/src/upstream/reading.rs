@@ -1,6 +1,8 @@
 //! What the client of an identity provider says, in the words of this house.
 
-use super::{Class, Fresh, Given, Identity, Original, Proven, Revoked, SetAside, Trouble, UserTrouble};
+use super::{
+    Class, Fresh, Given, Identity, Original, Proven, Revoked, SetAside, TokenType, Trouble, UserTrouble,
+};
 use crate::Object;
 use account::{AccountId, Subject};
 use idp::{
@@ -41,6 +43,7 @@ pub(super) fn granted(granted: Granted) -> Result<Fresh, Trouble> {
 fn fresh(tokens: &Tokens) -> Fresh {
     Fresh {
         access_token: text(&tokens.access_token),
+        token_type: TokenType::named(&tokens.token_type),
         expires_in: tokens.expires_in,
         refresh_token: tokens.refresh_token.as_ref().map(text),
         scope: tokens.scope.as_deref().map(str::to_owned),

@@ -145,6 +145,7 @@ async fn sealed(inner: &Inner, claimed: &Claimed, fresh: Fresh, old: &Kept, atte
             Some(key) => Some(seal(Field::DpopKey, key).await),
             None => None,
         },
+        token_type: Some(fresh.token_type),
         rotated,
         scope: fresh.scope,
         claims: fresh.claims.filter(is_new),
