@@ -192,7 +192,7 @@ impl Inner {
         if !spared.is_zero() {
             return Ok(Some(Err(NoToken::Unavailable { retry_after: spared.max(SOON) })));
         }
-        if !self.is_alive() {
+        if !self.may_claim() {
             return Ok(None);
         }
         let claim = ClaimOne {

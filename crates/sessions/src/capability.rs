@@ -69,6 +69,14 @@ impl Inner {
         self.store.clock().now()
     }
 
+    /// Whether it may claim anything, for whomever: others believe that it is alive, it has its keys, and nothing lies in its
+    /// journal that the store does not have.
+    pub(crate) fn may_claim(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+            && self.is_alive()
+            && self.journal.as_ref().is_none_or(Journal::is_drained)
+    }
+
     /// Whether others believe that this process is alive: only then may it present anything.
     pub(crate) fn is_alive(&self) -> bool {
         self.now().get() < self.alive_until.load(Ordering::Acquire)
@@ -97,6 +105,11 @@ impl Inner {
         if self.store.engine() == Engine::Sqlite {
             self.store.run(ForgetOthers(self.owner.to_string())).await?;
         }
+        self.catch_up().await
+    }
+
+    /// Settles what is in the journal; from then on it may claim.
+    pub(crate) async fn catch_up(&self) -> Result<(), store::StoreError> {
         self.drain_journal().await?;
         self.ready.store(true, Ordering::Release);
         Ok(())

@@ -2,7 +2,8 @@
 //! until the store has it. So a process that ends in such an outage loses no login.
 //!
 //! Nothing depends on it: what is in no journal is found by the claim, as after any crash. A file holds the outcomes of one
-//! transaction; it is there whole or not at all.
+//! transaction; it is there whole or not at all. Until the store has all of them, whether an earlier process left them or this
+//! one has just written them, nothing is claimed, for whomever it may be.
 
 use crate::capability::Inner;
 use crate::store::settle::{Attempted, Settle};
@@ -10,7 +11,8 @@ use keys::CannotOpen;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use store::StoreError;
 use uuid::Uuid;
 
@@ -26,12 +28,32 @@ pub(crate) struct Journal {
     /// Ours are named by it.
     name: Uuid,
     next: AtomicU64,
+    /// How many of ours the store does not have yet.
+    kept: Arc<AtomicUsize>,
+}
+
+/// A file of ours that the store does not have yet; until this is dropped, nothing is claimed.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) path: PathBuf,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Journal {
     /// In that folder; it is made when something is to be kept.
     pub(crate) fn in_folder(folder: PathBuf) -> Self {
-        Self { folder, name: Uuid::new_v4(), next: AtomicU64::new(0) }
+        Self { folder, name: Uuid::new_v4(), next: AtomicU64::new(0), kept: Arc::default() }
+    }
+
+    /// Whether the store has all that was kept here.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.kept.load(Ordering::Acquire) == 0
     }
 
     fn fresh(&self) -> PathBuf {
@@ -86,7 +108,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 impl Inner {
     /// Keeps outcomes that the store cannot take now; the file, if they are kept.
-    pub(crate) async fn journal(&self, attempts: &[Attempted]) -> Option<PathBuf> {
+    pub(crate) async fn journal(&self, attempts: &[Attempted]) -> Option<Kept> {
         let journal = self.journal.as_ref()?;
         let path = journal.fresh();
         let json = serde_json::to_vec(attempts).expect("texts and numbers are JSON");
@@ -100,7 +122,8 @@ impl Inner {
         match kept {
             Ok(()) => {
                 metrics::counter!("sessions.journaled").increment(attempts.len() as u64);
-                Some(path)
+                journal.kept.fetch_add(1, Ordering::AcqRel);
+                Some(Kept { path, count: Arc::clone(&journal.kept) })
             }
             Err(error) => {
                 let folder = journal.folder.display();
@@ -111,7 +134,8 @@ impl Inner {
     }
 
     /// The store has what a file holds.
-    pub(crate) async fn forget_journaled(&self, path: PathBuf) {
+    pub(crate) async fn forget_journaled(&self, path: &Path) {
+        let path = path.to_owned();
         let removed = tokio::task::spawn_blocking(move || fs::remove_file(&path)).await;
         if let Ok(Err(error)) = removed
             && error.kind() != io::ErrorKind::NotFound
@@ -135,7 +159,7 @@ impl Inner {
             let count = attempts.len();
             let settled = self.store.run(Settle { attempts, now: self.now() }).await?;
             tracing::info!(count, ?settled, "outcomes of an earlier process came from the journal");
-            self.forget_journaled(path).await;
+            self.forget_journaled(&path).await;
         }
         Ok(())
     }

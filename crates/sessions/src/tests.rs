@@ -132,6 +132,7 @@ impl House {
             Arc::clone(&self.idp),
         );
         other.sessions.0.keys.ensure().await.expect("the store answers");
+        other.sessions.0.catch_up().await.expect("the store answers");
         other.lives().await;
         other
     }

@@ -102,8 +102,8 @@ impl Dispatcher {
     /// One turn: everything that may begin now begins.
     async fn turn(&mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
-        // Whoever is not heard of presents nothing.
-        if !inner.is_alive() {
+        // Whoever is not heard of presents nothing; and what came before comes first.
+        if !inner.may_claim() {
             return Ok(());
         }
         if self.has_strays {

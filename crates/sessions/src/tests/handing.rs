@@ -11,7 +11,7 @@ use futures::future::join_all;
 const NOW: Wanted = Wanted::Lasting(Duration::ZERO);
 
 impl House {
-    async fn token(&self, id: &SessionId, wanted: Wanted) -> Result<String, NoToken> {
+    pub(super) async fn token(&self, id: &SessionId, wanted: Wanted) -> Result<String, NoToken> {
         let live = self.inner().live_token(id, wanted).await.expect("the store answers");
         live.map(|live| live.access_token.to_string())
     }

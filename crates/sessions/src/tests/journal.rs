@@ -2,6 +2,7 @@
 
 use super::pretender::Mode;
 use super::*;
+use crate::access::Wanted;
 use crate::rules::Rotation;
 use crate::worker::{attempt, settle};
 use testkit::Postgres;
@@ -83,14 +84,62 @@ async fn what_does_not_open_or_comes_twice_does_no_harm() {
         house.passes(Duration::from_mins(59)).await;
         let claimed = house.claims().await.remove(0);
         let attempted = attempt(house.inner(), claimed, false).await;
-        let path = house.inner().journal(std::slice::from_ref(&attempted)).await.expect("it is kept");
+        let kept = house.inner().journal(std::slice::from_ref(&attempted)).await.expect("it is kept");
         let copy = folder.path().join("another.journal");
-        std::fs::copy(&path, &copy).expect("copied");
+        std::fs::copy(&kept.path, &copy).expect("copied");
         settle(house.inner(), vec![attempted]).await;
         assert_eq!(house.shown(&session).await, "live live g1 f0");
         house.inner().drain_journal().await.expect("the store answers");
         assert_eq!(house.shown(&session).await, "live live g1 f0");
         assert_eq!(files(folder.path()), std::slice::from_ref(&copy), "it opens under its own name alone");
         std::fs::remove_file(copy).expect("removed");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_token_waits_for_what_an_earlier_process_has_left() {
+    for test in engines(TABLES).await {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings =
+            Settings { state_folder: Some(folder.path().to_owned()), ..profile(Rotation::Always, 60) };
+        let house = House::over(test, settings.clone()).await;
+        let session = house.logs_in("u").await;
+        house.passes(Duration::from_mins(61)).await;
+        let claimed = house.claims().await.remove(0);
+        let attempted = attempt(house.inner(), claimed, false).await;
+        drop(house.inner().journal(&[attempted]).await.expect("it is kept"));
+        // It ends, and the next one takes its claim away before it has looked into the journal.
+        house.dies().await;
+        let (store, clock, root) = (house.store.clone(), house.clock.clone(), house.root.clone());
+        let next = House::with(settings, store, clock, root, Arc::clone(&house.idp));
+        next.reap().await;
+        assert_eq!(house.shown(&session).await, "live suspect g0 f0");
+        next.passes(Duration::from_secs(15)).await;
+        let ready = async { next.inner().make_ready().await.expect("the store answers") };
+        let token = next.token(&session, Wanted::Lasting(Duration::ZERO));
+        let (token, ()) = futures::join!(token, ready);
+        assert_eq!(token.as_deref(), Ok("access-secret-u.1.1"));
+        assert_eq!((house.idp.presentations(), house.idp.reuses()), (1, 0), "nothing was presented again");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_while_the_store_has_not_all_that_was_journaled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for house in House::on_each_engine_with(with_journal(folder.path())).await {
+        house.logs_in("u").await;
+        house.passes(Duration::from_mins(59)).await;
+        let claimed = house.claims().await.remove(0);
+        let attempted = attempt(house.inner(), claimed, false).await;
+        let kept = house.inner().journal(std::slice::from_ref(&attempted)).await.expect("it is kept");
+        let other =
+            house.logs_in_with("v", |login| login.tokens.as_mut().expect("tokens").expires_in = None).await;
+        house.passes(Duration::from_mins(31)).await;
+        assert_eq!(house.refresh().await, 0, "what came first comes first");
+        settle(house.inner(), vec![attempted]).await;
+        house.inner().forget_journaled(&kept.path).await;
+        drop(kept);
+        assert_eq!(house.refresh().await, 1);
+        assert_eq!(house.shown(&other).await, "live live g1 f0");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use crate::capability::Inner;
+use crate::journal::Kept;
 use crate::meters;
 use crate::store::changes;
 use crate::store::settle::{Attempted, Settle, Settled};
@@ -77,13 +78,13 @@ impl Inner {
 /// As long as the store is out, it is tried again. What the store will never take stays claimed: its refresh token was
 /// presented, so it is for [`super::reap`] to judge when this process is gone.
 async fn settle_together(inner: &Inner, attempts: &[Attempted]) -> Result<Settled, StoreError> {
-    let (mut pause, mut journaled) = (PAUSE, None);
+    let (mut pause, mut journaled) = (PAUSE, None::<Kept>);
     loop {
         match inner.store.run(Settle { attempts: attempts.to_vec(), now: inner.now() }).await {
             Ok(settled) => {
                 inner.is_settled(attempts);
-                if let Some(path) = journaled {
-                    inner.forget_journaled(path).await;
+                if let Some(kept) = journaled {
+                    inner.forget_journaled(&kept.path).await;
                 }
                 return Ok(settled);
             }
