@@ -16,7 +16,7 @@ pub(crate) use events::{DeadCommand, EventsCommand};
 pub(crate) use import::ImportOptions;
 pub(crate) use nodes::{DrainOptions, FailOptions, NodeCommand, NodeNumbers};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
-pub(crate) use sessions::{SessionListOptions, SessionsCommand};
+pub(crate) use sessions::{SessionActsOptions, SessionListOptions, SessionsCommand};
 pub(crate) use trial::{ListenOptions as RpListenOptions, SimulateOptions, TrialOptions, VerifyOptions};
 pub(crate) use users::{Place, PurgeOptions, ShedOptions, UserCommand};
 

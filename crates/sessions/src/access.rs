@@ -6,6 +6,7 @@
 use crate::capability::Inner;
 use crate::rules::{GrantState, Left, Retired, is_refused, left};
 use crate::sealing::Field;
+use crate::store::acts::Actor;
 use crate::store::claim::ClaimOne;
 use crate::store::find::{Held, HeldGrant, ReadHeld};
 use crate::store::rows::SessionState;
@@ -74,6 +75,9 @@ pub(crate) enum Wanted {
     After(i64),
 }
 
+/// Who has asked for a refresh, and of which session.
+type Asked = (Actor, SessionId);
+
 impl Inner {
     /// A session's access token, as is wanted.
     ///
@@ -83,6 +87,25 @@ impl Inner {
         self: &Arc<Self>,
         session: &SessionId,
         wanted: Wanted,
+    ) -> Result<Result<Live, NoToken>, StoreError> {
+        self.token(session, wanted, None).await
+    }
+
+    /// The same, of a later generation than this, because somebody has asked for a refresh.
+    pub(crate) async fn refreshed_by(
+        self: &Arc<Self>,
+        session: &SessionId,
+        generation: i64,
+        actor: Actor,
+    ) -> Result<Result<Live, NoToken>, StoreError> {
+        self.token(session, Wanted::After(generation), Some((actor, session.clone()))).await
+    }
+
+    async fn token(
+        self: &Arc<Self>,
+        session: &SessionId,
+        wanted: Wanted,
+        asked: Option<Asked>,
     ) -> Result<Result<Live, NoToken>, StoreError> {
         let until = Instant::now() + PATIENCE;
         let mut settled = self.store.signals().listen(TOPIC);
@@ -101,7 +124,8 @@ impl Inner {
                 self.touches.touch(session, now);
                 return self.opened(grant).await;
             }
-            if let Some(answer) = self.begin_or_give_up(&held.account.idp, grant, wanted, now).await? {
+            let idp = &held.account.idp;
+            if let Some(answer) = self.begin_or_give_up(idp, grant, wanted, asked.as_ref(), now).await? {
                 return match answer {
                     Ok(()) => self.opened(grant).await,
                     Err(no) => Ok(Err(no)),
@@ -154,6 +178,7 @@ impl Inner {
         idp: &IdpId,
         grant: &HeldGrant,
         wanted: Wanted,
+        asked: Option<&Asked>,
         now: Millis,
     ) -> Result<Option<Result<(), NoToken>>, StoreError> {
         if matches!(grant.state, GrantState::Retired | GrantState::Ended) {
@@ -167,7 +192,7 @@ impl Inner {
             let no = NoToken::Unavailable { retry_after: wait.max(SOON) };
             return Ok(Some(what_is_left(grant, wanted, now, no)));
         }
-        self.begin(idp, grant, now).await
+        self.begin(idp, grant, asked, now).await
     }
 
     /// How long nothing may be presented: the floor after the last attempt, the wait after a failure.
@@ -183,6 +208,7 @@ impl Inner {
         self: &Arc<Self>,
         idp: &IdpId,
         grant: &HeldGrant,
+        asked: Option<&Asked>,
         now: Millis,
     ) -> Result<Option<Result<(), NoToken>>, StoreError> {
         let Some(lane) = self.lanes.get(idp) else {
@@ -199,6 +225,7 @@ impl Inner {
             grant: grant.id.clone(),
             generation: grant.generation,
             owner: self.owner.to_string(),
+            asked: asked.cloned(),
             now,
         };
         let Some(claimed) = self.store.run(claim).await? else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! Its routes: for services, with a token of their own, and for operators.
 
+mod acts;
 mod answer;
 mod create;
 mod ending;
@@ -11,6 +12,7 @@ mod watch;
 
 use crate::SessionId;
 use crate::capability::Inner;
+use crate::store::acts::{Actor, ActorKind};
 use crate::store::rows::SessionView;
 use account::{AccountId, IdpId, Subject};
 use axum::extract::DefaultBodyLimit;
@@ -55,6 +57,7 @@ pub(crate) fn admin_routes(inner: &Arc<Inner>) -> OpenApiRouter {
         .merge(sessions::admin_routes(Arc::clone(inner)))
         .merge(ending::admin_routes(Arc::clone(inner)))
         .merge(troubles::routes(Arc::clone(inner)))
+        .merge(acts::routes(Arc::clone(inner)))
         .layer(map_response(Problem::in_place_of))
 }
 
@@ -63,6 +66,23 @@ fn allowed(caller: Option<Extension<Caller>>, scope: &str) -> Result<Caller, Pro
     caller.map(|Extension(caller)| caller).filter(|caller| caller.may(scope)).ok_or_else(|| {
         Problem::new(StatusCode::FORBIDDEN, "forbidden", format!("the caller's token has no scope {scope}"))
     })
+}
+
+/// A service, as its acts name it.
+fn service(caller: &Caller) -> Actor {
+    Actor { kind: ActorKind::Service, name: numbered(caller) }
+}
+
+/// An operator, as their acts name them. Whoever comes through the admin socket has no token: the file system let them in.
+fn operator(caller: Option<Extension<Caller>>) -> Actor {
+    let name = caller.map_or_else(|| "admin socket".to_owned(), |Extension(caller)| numbered(&caller));
+    Actor { kind: ActorKind::Operator, name }
+}
+
+/// Names may be given twice.
+fn numbered(caller: &Caller) -> String {
+    let name: String = caller.name.chars().take(255).collect();
+    format!("{name} (token {})", caller.id)
 }
 
 /// A JSON body, or the problem with it.

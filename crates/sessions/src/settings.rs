@@ -33,6 +33,8 @@ pub struct Settings {
     pub data_bytes: usize,
     /// Days that ended sessions are kept.
     pub ended_days: u32,
+    /// Days that it is kept who had sessions ended or refreshed.
+    pub acts_days: u32,
     /// Hours that changes are kept for those who watch: who was away longer starts over.
     pub changes_hours: u32,
     /// A folder of this node's own, where outcomes of refreshes are kept, sealed, while the database cannot be reached; none
@@ -95,6 +97,7 @@ impl Default for Settings {
             concurrency: 64,
             data_bytes: 16_384,
             ended_days: 7,
+            acts_days: 90,
             changes_hours: 24,
             state_folder: None,
             idps: Vec::new(),
@@ -123,6 +126,7 @@ impl Settings {
             ("longest_wait_seconds", self.longest_wait_seconds),
             ("concurrency", self.concurrency),
             ("ended_days", self.ended_days),
+            ("acts_days", self.acts_days),
             ("changes_hours", self.changes_hours),
         ];
         if let Some((key, _)) = above_zero.into_iter().find(|(_, value)| *value == 0) {

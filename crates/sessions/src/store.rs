@@ -12,6 +12,7 @@ macro_rules! few {
     };
 }
 
+pub(crate) mod acts;
 pub(crate) mod changes;
 pub(crate) mod claim;
 pub(crate) mod codes;
@@ -37,6 +38,7 @@ use store::StoreError;
 
 /// Every statement of this crate, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
+    acts::STATEMENTS,
     changes::STATEMENTS,
     claim::STATEMENTS,
     codes::STATEMENTS,

@@ -1,6 +1,7 @@
 //! Sessions as a whole: logins come in, an identity provider that knows who presents what twice is asked, events go in
 //! through the ledger.
 
+mod acts;
 mod api;
 mod codes;
 mod crashing;

@@ -36,9 +36,33 @@ pub(crate) enum SessionsCommand {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// List who had sessions ended or refreshed, the latest first: services, operators, and identity providers that signed
+    /// somebody out.
+    #[command(after_help = "Example: highwater sessions acts --session 0199b3c2-7b1e-7c3a-9d51-0f4e7a1b2c3d")]
+    Acts(SessionActsOptions),
     /// Tell how identity providers are, as far as refreshing goes, and the last thing that went wrong with each.
     #[command(after_help = "Example: highwater sessions idps")]
     Idps,
+}
+
+/// Which acts to list.
+#[derive(Debug, Args)]
+pub(crate) struct SessionActsOptions {
+    /// Only those about this session.
+    #[arg(long, value_name = "ID", conflicts_with = "subject")]
+    pub(crate) session: Option<String>,
+    /// Only those about an account of this identity provider.
+    #[arg(long, value_name = "ID", requires = "subject")]
+    pub(crate) idp: Option<String>,
+    /// The account there.
+    #[arg(long, requires = "idp")]
+    pub(crate) subject: Option<String>,
+    /// Only those before this one.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) before: Option<i64>,
+    /// At most this many.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    pub(crate) limit: i64,
 }
 
 /// Which sessions to list.

@@ -1,6 +1,6 @@
-//! `sessions list|show|end|refresh|idps`.
+//! `sessions list|show|end|refresh|acts|idps`.
 
-use crate::cli::{SessionListOptions, SessionsCommand};
+use crate::cli::{SessionActsOptions, SessionListOptions, SessionsCommand};
 use crate::client::{Admin, path};
 use crate::output::{self, Column, Shown};
 use anyhow::Result;
@@ -52,6 +52,17 @@ const MEMBERS: &[Column] = &[
     ("last look said", "userinfo.last_error.text"),
     ("and that was", "userinfo.last_error.at"),
 ];
+const ACTS: &[Column] = &[
+    ("NUMBER", "id"),
+    ("AT", "at"),
+    ("ACT", "act"),
+    ("BY", "actor"),
+    ("NAME", "name"),
+    ("SESSION", "session"),
+    ("IDP", "idp"),
+    ("SUBJECT", "subject"),
+    ("SESSIONS", "sessions"),
+];
 const IDPS: &[Column] = &[
     ("IDP", "idp"),
     ("BREAKER", "breaker"),
@@ -87,6 +98,11 @@ pub(crate) async fn run(command: SessionsCommand, admin: &Admin) -> Result<Shown
             );
             Ok(Shown::new(json!({ "due": ids }), text))
         }
+        SessionsCommand::Acts(options) => {
+            let acts = admin.get(&format!("/session-acts?{}", about(&options))).await?;
+            let table = output::table(output::rows(&acts), ACTS, "Nobody had sessions ended or refreshed.");
+            Ok(Shown::new(acts, table))
+        }
         SessionsCommand::Idps => {
             let idps = admin.get("/session-idps").await?;
             let nothing = "No identity provider that users log in by is configured.";
@@ -112,6 +128,21 @@ async fn list(options: &SessionListOptions, admin: &Admin) -> Result<Shown> {
     let more = more.map(|last| format!("\n\nThere may be more: --after {last}.")).unwrap_or_default();
     let text = table + &more;
     Ok(Shown::new(listed, text))
+}
+
+fn about(options: &SessionActsOptions) -> String {
+    let SessionActsOptions { session, idp, subject, before, limit } = options;
+    let mut query = Serializer::new(String::new());
+    query.append_pair("limit", &limit.to_string());
+    if let Some(before) = before {
+        query.append_pair("before", &before.to_string());
+    }
+    for (name, value) in [("session", session), ("idp", idp), ("subject", subject)] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
 }
 
 fn query(options: &SessionListOptions) -> String {

@@ -122,6 +122,8 @@ async fn operators_end_sessions_and_rotate_the_keys_that_seal_them() {
     let refresh_token = &given.refresh_token;
     wait_until("its family is revoked", PATIENCE, async || !world.idp.logins().is_live(refresh_token)).await;
     assert!(run(&["sessions", "idps"]).done().contains("closed"));
+    let acts = run(&["sessions", "acts", "--idp", "fxa", "--subject", &subject]).done();
+    assert!(acts.contains("refresh") && acts.contains("end") && acts.contains("admin socket"), "{acts}");
     let complaint = run(&["sessions", "show", "nonsense"]).refused();
     assert!(complaint.contains("it is no id"), "{complaint}");
 }

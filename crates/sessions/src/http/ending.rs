@@ -1,10 +1,12 @@
 //! Ending sessions, one or all of a user.
 
-use super::{WRITE, account, allowed, named, not_there};
+use super::{WRITE, account, allowed, named, not_there, operator, service};
 use crate::capability::Inner;
 use crate::feed;
 use crate::rules::Reason;
+use crate::store::acts::Actor;
 use crate::store::end::{AccountOf, End, EndBy};
+use crate::store::patch::Hurry;
 use crate::store::rows::SessionView;
 use crate::worker::{REVOCATIONS, TOPIC};
 use account::Millis;
@@ -52,8 +54,8 @@ async fn end_session(
     caller: Option<Extension<Caller>>,
     Path(id): Path<String>,
 ) -> Result<Json<SessionView>, Problem> {
-    allowed(caller, WRITE)?;
-    inner.end_one(&id, Reason::SignedOut).await
+    let caller = allowed(caller, WRITE)?;
+    inner.end_one(&id, Reason::SignedOut, service(&caller)).await
 }
 
 /// End a session; its refresh token is revoked with the last of its login
@@ -62,9 +64,10 @@ async fn end_session(
         (status = 503, body = Problem)))]
 async fn end_one(
     State(inner): State<Arc<Inner>>,
+    caller: Option<Extension<Caller>>,
     Path(id): Path<String>,
 ) -> Result<Json<SessionView>, Problem> {
-    inner.end_one(&id, Reason::Operator).await
+    inner.end_one(&id, Reason::Operator, operator(caller)).await
 }
 
 /// End every session of a user
@@ -76,8 +79,8 @@ async fn end_user(
     caller: Option<Extension<Caller>>,
     Path((idp, subject)): Path<(String, String)>,
 ) -> Result<Json<EndedCount>, Problem> {
-    allowed(caller, WRITE)?;
-    inner.end_all(&idp, &subject, Reason::SignedOut).await
+    let caller = allowed(caller, WRITE)?;
+    inner.end_all(&idp, &subject, Reason::SignedOut, service(&caller)).await
 }
 
 /// End every session of an account
@@ -85,9 +88,10 @@ async fn end_user(
     responses((status = 200, body = EndedCount), (status = 503, body = Problem)))]
 async fn end_all(
     State(inner): State<Arc<Inner>>,
+    caller: Option<Extension<Caller>>,
     Path((idp, subject)): Path<(String, String)>,
 ) -> Result<Json<EndedCount>, Problem> {
-    inner.end_all(&idp, &subject, Reason::Operator).await
+    inner.end_all(&idp, &subject, Reason::Operator, operator(caller)).await
 }
 
 /// Have a session's tokens refreshed as soon as may be, whatever it waits for
@@ -96,11 +100,12 @@ async fn end_all(
         (status = 409, description = "It cannot be refreshed", body = Problem), (status = 503, body = Problem)))]
 async fn refresh_one(
     State(inner): State<Arc<Inner>>,
+    caller: Option<Extension<Caller>>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     let id = named(&id)?;
     let Some(view) = inner.show(&id).await? else { return Err(not_there(&id)) };
-    let hurry = crate::store::patch::Hurry { session: id.clone(), now: inner.now() };
+    let hurry = Hurry { session: id.clone(), actor: operator(caller), now: inner.now() };
     if !inner.store.run(hurry).await? {
         let why = match &view.grant {
             None => "it was created without tokens".to_owned(),
@@ -114,19 +119,26 @@ async fn refresh_one(
 }
 
 impl Inner {
-    async fn end_one(&self, id: &str, reason: Reason) -> Result<Json<SessionView>, Problem> {
+    async fn end_one(&self, id: &str, reason: Reason, actor: Actor) -> Result<Json<SessionView>, Problem> {
         let id = named(id)?;
         let Some(account) = self.store.scan(AccountOf(id.clone())).await? else { return Err(not_there(&id)) };
         let by = EndBy::Session(id.clone());
-        self.store.run(End { by, reason, accounts: vec![account], now: self.now(), limit: 1 }).await?;
+        let (accounts, actor) = (vec![account], Some(actor));
+        self.store.run(End { by, reason, accounts, actor, now: self.now(), limit: 1 }).await?;
         self.ended();
         self.show(&id).await?.map(Json).ok_or_else(|| not_there(&id))
     }
 
-    async fn end_all(&self, idp: &str, subject: &str, reason: Reason) -> Result<Json<EndedCount>, Problem> {
+    async fn end_all(
+        &self,
+        idp: &str,
+        subject: &str,
+        reason: Reason,
+        actor: Actor,
+    ) -> Result<Json<EndedCount>, Problem> {
         let account = account(idp, subject)?;
         let by = EndBy::Account { account: account.clone(), born_by: Millis::MAX };
-        let sessions = self.end_in_parts(&by, vec![account], reason).await?;
+        let sessions = self.end_in_parts(&by, vec![account], reason, actor).await?;
         Ok(Json(EndedCount { sessions }))
     }
 
@@ -136,11 +148,13 @@ impl Inner {
         by: &EndBy,
         accounts: Vec<account::AccountId>,
         reason: Reason,
+        actor: Actor,
     ) -> Result<usize, StoreError> {
         let mut sessions = 0;
         loop {
-            let (by, accounts) = (by.clone(), accounts.clone());
-            let ended = self.store.run(End { by, reason, accounts, now: self.now(), limit: PART }).await?;
+            let (by, accounts, actor) = (by.clone(), accounts.clone(), Some(actor.clone()));
+            let end = End { by, reason, accounts, actor, now: self.now(), limit: PART };
+            let ended = self.store.run(end).await?;
             sessions += ended.sessions;
             if ended.sessions < usize::try_from(PART).unwrap_or(usize::MAX) {
                 break;

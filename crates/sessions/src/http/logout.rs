@@ -2,6 +2,7 @@
 
 use crate::Reason;
 use crate::capability::Inner;
+use crate::store::acts::{Actor, ActorKind};
 use crate::store::end::{AccountsOfSid, EndBy};
 use crate::upstream::{NotHeard, SignedOut};
 use account::{AccountId, IdpId};
@@ -96,15 +97,16 @@ async fn heard(inner: &Inner, idp: &IdpId, headers: &HeaderMap, body: &[u8]) -> 
 /// nothing newer.
 async fn end(inner: &Inner, idp: &IdpId, who: SignedOut) -> Result<usize, StoreError> {
     let reason = Reason::BackChannelLogout;
+    let actor = Actor { kind: ActorKind::Idp, name: idp.as_str().to_owned() };
     match who {
         SignedOut::Login(sid) => {
             let accounts = inner.store.scan(AccountsOfSid { idp: idp.clone(), sid: sid.clone() }).await?;
-            inner.end_in_parts(&EndBy::Sid { idp: idp.clone(), sid }, accounts, reason).await
+            inner.end_in_parts(&EndBy::Sid { idp: idp.clone(), sid }, accounts, reason, actor).await
         }
         SignedOut::User { subject, at } => {
             let account = AccountId::new(idp.clone(), subject);
             let by = EndBy::Account { account: account.clone(), born_by: at.plus(SECOND) };
-            inner.end_in_parts(&by, vec![account], reason).await
+            inner.end_in_parts(&by, vec![account], reason, actor).await
         }
     }
 }

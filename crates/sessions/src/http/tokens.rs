@@ -1,7 +1,7 @@
 //! Access tokens that live.
 
 use super::answer::Refused;
-use super::{TOKENS, allowed, given, named};
+use super::{TOKENS, allowed, given, named, service};
 use crate::access::{Live, Wanted};
 use crate::capability::Inner;
 use crate::store::find::ReadHeld;
@@ -110,11 +110,11 @@ async fn refresh_session(
     caller: Option<Extension<Caller>>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    allowed(caller, TOKENS)?;
+    let caller = allowed(caller, TOKENS)?;
     let id = named(&id)?;
     let held = inner.store.read(&ReadHeld(&id)).await?;
     let generation = held.and_then(|held| held.grant).map_or(0, |grant| grant.generation);
-    Ok(shown(inner.live_token(&id, Wanted::After(generation)).await??, Vec::new()))
+    Ok(shown(inner.refreshed_by(&id, generation, service(&caller)).await??, Vec::new()))
 }
 
 fn requests(wanted: Vec<WantedProof>) -> Result<Vec<Request>, Problem> {

@@ -4,10 +4,11 @@
 //! becomes of the process. It names its owner, who must be heard of every few seconds; one who is not has lost it
 //! ([`super::reap`]). The fence tells a late outcome from its successor's.
 
+use super::acts::{self, Actor};
 use super::rows::{account, count, grant_id};
 use crate::rules::{History, Presented};
 use crate::upstream::Original;
-use crate::{GrantId, GrantState};
+use crate::{GrantId, GrantState, SessionId};
 use account::{AccountId, IdpId, Millis};
 use store::{Operation, Row, StoreError, Tx};
 
@@ -114,6 +115,8 @@ pub(crate) struct ClaimOne {
     pub(crate) grant: GrantId,
     pub(crate) generation: i64,
     pub(crate) owner: String,
+    /// Who asked for a refresh of which session, if it was asked for by itself.
+    pub(crate) asked: Option<(Actor, SessionId)>,
     pub(crate) now: Millis,
 }
 
@@ -129,7 +132,11 @@ impl Operation for ClaimOne {
             tx.next_fence().await?.into(),
             self.generation.into(),
         ];
-        tx.query_opt(&CLAIM_ONE, &params, claimed).await
+        let claimed = tx.query_opt(&CLAIM_ONE, &params, claimed).await?;
+        if let (Some(_), Some((actor, session))) = (&claimed, &self.asked) {
+            acts::refreshed(tx, actor, session, self.now).await?;
+        }
+        Ok(claimed)
     }
 }
 

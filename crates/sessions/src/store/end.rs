@@ -1,6 +1,7 @@
 //! Ending: sessions, and with the last of a login its grant. In the same transaction watchers are told and the revocation
 //! of its tokens is put down.
 
+use super::acts::{self, Actor};
 use super::rows::{account, grant_id, session_id};
 use super::settle::Attempted;
 use super::{changes, ids, json};
@@ -245,6 +246,8 @@ pub(crate) struct End {
     pub(crate) reason: Reason,
     /// Whose they are; locked first. For a login that its identity provider names, they are looked up.
     pub(crate) accounts: Vec<AccountId>,
+    /// Who asked for it, if somebody did.
+    pub(crate) actor: Option<Actor>,
     pub(crate) now: Millis,
     pub(crate) limit: i64,
 }
@@ -256,7 +259,15 @@ impl Operation for End {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Ended, StoreError> {
         tx.lock_accounts(&self.accounts).await?;
-        end(tx, &self.by, self.reason, self.now, self.limit).await
+        let ended = end(tx, &self.by, self.reason, self.now, self.limit).await?;
+        if let Some(actor) = &self.actor {
+            let session = match &self.by {
+                EndBy::Session(id) => Some(id),
+                _ => None,
+            };
+            acts::ended(tx, actor, session, &self.accounts, ended.sessions, self.now).await?;
+        }
+        Ok(ended)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Changing what a service keeps with a session.
 
+use super::acts::{self, Actor};
 use super::create::text;
 use super::rows::{Object, SessionView, object, session, session_id};
 use super::{changes, find};
@@ -89,6 +90,8 @@ fn merge(data: &mut Object, patch: Option<&Object>) {
 /// Makes a session's grant due now; false when there is nothing to refresh, or somebody is at it.
 pub(crate) struct Hurry {
     pub(crate) session: SessionId,
+    /// Who asked for it.
+    pub(crate) actor: Actor,
     pub(crate) now: Millis,
 }
 
@@ -98,6 +101,10 @@ impl Operation for Hurry {
     type Output = bool;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
-        Ok(tx.execute(&HURRY, &[self.session.as_str().into(), self.now.into()]).await? == 1)
+        let is_due = tx.execute(&HURRY, &[self.session.as_str().into(), self.now.into()]).await? == 1;
+        if is_due {
+            acts::refreshed(tx, &self.actor, &self.session, self.now).await?;
+        }
+        Ok(is_due)
     }
 }

@@ -14,6 +14,8 @@ store::statements! {
     pub(crate) static OLD_REVOCATIONS = both(
         "delete from session_revocations where id in
            (select id from session_revocations where state <> 0 and settled_at < $1 limit $2)");
+    pub(crate) static OLD_ACTS = both(
+        "delete from session_acts where id in (select id from session_acts where at < $1 limit $2)");
     // The last one stays: positions go on from it.
     pub(crate) static OLD_CHANGES = both(
         "delete from session_changes where position in

@@ -182,4 +182,22 @@ pub static MIGRATIONS: &[Migration] = &[
         "alter table grants add column token_type varchar(8);   -- Bearer or DPoP
         alter table session_codes add column token_type varchar(8);",
     ),
+    // What somebody did to sessions by asking for it.
+    Migration::both(
+        "sessions 0011 acts",
+        "create table session_acts (
+            id {identity},
+            at bigint not null,
+            act varchar(16) not null,       -- end, refresh
+            actor varchar(16) not null,     -- service, operator, idp
+            name varchar(320) not null,
+            session_id varchar(36),
+            idp varchar(64) not null,
+            subject varchar(255),
+            sessions bigint not null
+        );
+        create index session_acts_session on session_acts (session_id, id) where session_id is not null;
+        create index session_acts_account on session_acts (idp, subject, id);
+        create index session_acts_age on session_acts (at);",
+    ),
 ];

@@ -14,6 +14,7 @@ impl House {
             by: EndBy::Session(id.clone()),
             reason: crate::Reason::SignedOut,
             accounts: vec![account(name)],
+            actor: None,
             now: self.clock.now(),
             limit: 1,
         };

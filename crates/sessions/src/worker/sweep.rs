@@ -11,7 +11,8 @@ use crate::store::codes::DropCodes;
 use crate::store::end::{End, EndBy, FindExpired, FindRunOut, RunOut};
 use crate::store::reap::{FindAbandoned, Reap, Reaped};
 use crate::store::retention::{
-    CHUNK, DropChunk, LEFT_TOUCHES, OLD_CHANGES, OLD_GRANTS, OLD_REVOCATIONS, OLD_SESSIONS, ReadOverdue,
+    CHUNK, DropChunk, LEFT_TOUCHES, OLD_ACTS, OLD_CHANGES, OLD_GRANTS, OLD_REVOCATIONS, OLD_SESSIONS,
+    ReadOverdue,
 };
 use crate::store::revocations::ReadDepth;
 use crate::store::users::ReadOverdueUsers;
@@ -62,7 +63,8 @@ async fn end_expired(inner: &Inner) -> Result<bool, StoreError> {
     }
     let more = found.len() == usize::try_from(CHUNK).unwrap_or(usize::MAX);
     let (sessions, accounts) = found.into_iter().unzip();
-    let end = End { by: EndBy::Expired(sessions), reason: Reason::Expired, accounts, now, limit: CHUNK };
+    let by = EndBy::Expired(sessions);
+    let end = End { by, reason: Reason::Expired, accounts, actor: None, now, limit: CHUNK };
     inner.store.run(end).await?;
     tell_of_ends(inner);
     Ok(more)
@@ -82,7 +84,8 @@ async fn end_run_out(inner: &Inner) -> Result<bool, StoreError> {
         }
         for (reason, grants) in by_reason {
             let (ids, accounts) = grants.into_iter().map(|it| (it.id, it.account)).unzip();
-            inner.store.run(End { by: EndBy::Retired(ids), reason, accounts, now, limit: CHUNK }).await?;
+            let end = End { by: EndBy::Retired(ids), reason, accounts, actor: None, now, limit: CHUNK };
+            inner.store.run(end).await?;
             tell_of_ends(inner);
         }
     }
@@ -97,12 +100,13 @@ fn tell_of_ends(inner: &Inner) {
 async fn drop_old(inner: &Inner, lease: &Lease) -> Result<bool, StoreError> {
     let settings = inner.settings();
     let kept = hours(settings.ended_days.saturating_mul(24));
-    let chores: [(&'static Sql, Duration); 5] = [
+    let chores: [(&'static Sql, Duration); 6] = [
         (&OLD_SESSIONS, kept),
         (&OLD_GRANTS, kept),
         (&OLD_REVOCATIONS, kept),
         (&OLD_CHANGES, hours(settings.changes_hours)),
         (&LEFT_TOUCHES, kept),
+        (&OLD_ACTS, hours(settings.acts_days.saturating_mul(24))),
     ];
     let mut more = false;
     for (sql, age) in chores {

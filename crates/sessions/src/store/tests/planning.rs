@@ -4,8 +4,15 @@ use super::*;
 use ::store::testing::{engines, plan};
 use ::store::{Engine, Operation, Sql, Store, StoreError, Tx, Value};
 
-const BIG: [&str; 6] =
-    ["grants", "sessions", "session_touches", "session_revocations", "session_changes", "session_users"];
+const BIG: [&str; 7] = [
+    "grants",
+    "sessions",
+    "session_touches",
+    "session_revocations",
+    "session_changes",
+    "session_users",
+    "session_acts",
+];
 
 const ROWS: Value<'static> = Value::Text(
     r#"[{"id":"a","fence":1,"generation":0,"rotated":0,"access_token":"","refresh_token":"","expires_at":1,"next_attempt_at":1,"state":0,"failures":0,"unknowns":0,"at":1,"idp":"a","subject":"a","lease":1,"next_fetch_at":1}]"#,
@@ -33,6 +40,9 @@ fn hot() -> Vec<(&'static Sql, Vec<Value<'static>>)> {
         (&users::CLAIM, vec![TEXT, ONE, ONE, ONE]),
         (&respread::WAITING, vec![TEXT, ONE]),
         (&reap::WHOSE, vec![ONE, ONE]),
+        (&acts::LATEST, vec![ONE, ONE]),
+        (&acts::OF_SESSION, vec![ONE, ONE, TEXT]),
+        (&acts::OF_ACCOUNT, vec![ONE, ONE, TEXT, TEXT]),
         (&set_aside::CLAIM, vec![TEXT, ONE, ONE, ONE]),
     ]
 }
