@@ -1,10 +1,13 @@
 //! What may be on its way to each identity provider. One that is dead or slow delays nobody else.
 //!
 //! Whether it wants to be asked at all is known to whoever asks it ([`Upstream::standing`]); here it is bounded how much is
-//! claimed and not settled yet, so that a store that is slow slows the refreshing down by itself.
+//! claimed and not settled yet, so that a store that is slow slows the refreshing down by itself; and below that bound how much the
+//! identity provider is taken to bear ([`Limit`]).
 
+use crate::rules::{Limit, Outcome};
 use crate::upstream::{Standing, Upstream};
 use account::{IdpId, Millis};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +20,7 @@ pub(crate) struct Lane {
     pub(crate) idp: IdpId,
     upstream: Arc<dyn Upstream>,
     taken: Arc<AtomicUsize>,
+    limit: Mutex<Limit>,
 }
 
 /// A place on a lane, until it is dropped.
@@ -25,8 +29,8 @@ pub(crate) struct Place(Arc<AtomicUsize>);
 impl Lanes {
     pub(crate) fn new(upstream: &Arc<dyn Upstream>) -> Self {
         let lane = |idp: IdpId| {
-            let (upstream, taken) = (Arc::clone(upstream), Arc::default());
-            (idp.clone(), Arc::new(Lane { idp, upstream, taken }))
+            let (upstream, taken, limit) = (Arc::clone(upstream), Arc::default(), Mutex::new(Limit::OPEN));
+            (idp.clone(), Arc::new(Lane { idp, upstream, taken, limit }))
         };
         Self(upstream.idps().into_iter().map(lane).collect())
     }
@@ -46,11 +50,23 @@ impl Lane {
         self.upstream.standing(&self.idp, now)
     }
 
-    /// Places for up to `most`, of the `all` that there are: no more than may be asked now. One dispatcher takes them.
-    pub(crate) fn places(&self, most: usize, all: usize, now: Millis) -> Vec<Place> {
+    /// Places for up to `most`, below the `bound` that is configured: no more than may be asked now. One dispatcher takes them.
+    pub(crate) fn places(&self, most: usize, bound: u32, now: Millis) -> Vec<Place> {
+        let all = usize::try_from(self.limit(bound)).unwrap_or(usize::MAX);
         let free = all.saturating_sub(self.taken.load(Ordering::Acquire));
         let most = most.min(free).min(self.standing(now).room);
         (0..most).map(|_| Place::taken(&self.taken)).collect()
+    }
+
+    /// How many may be under way at once.
+    pub(crate) fn limit(&self, bound: u32) -> u32 {
+        self.limit.lock().places(bound)
+    }
+
+    /// Learns from what came of an attempt that began then.
+    pub(crate) fn heard(&self, outcome: Outcome, began_at: Millis, bound: u32, now: Millis) {
+        let mut limit = self.limit.lock();
+        *limit = limit.after(outcome, began_at, bound, now);
     }
 }
 

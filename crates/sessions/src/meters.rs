@@ -95,6 +95,11 @@ pub(crate) fn breaker(idp: &IdpId, state: &'static str) {
     }
 }
 
+/// How much it is taken to bear at once.
+pub(crate) fn limit(idp: &IdpId, places: u32) {
+    gauge!("sessions.concurrency_limit", "idp" => name(idp)).set(places);
+}
+
 /// What identity providers are still to be told.
 pub(crate) fn outbox(count: i64, oldest: Millis, now: Millis) {
     let age = if count == 0 { Duration::ZERO } else { now.since(oldest) };

@@ -7,6 +7,7 @@ mod again;
 mod decide;
 mod ending;
 mod grant;
+mod limit;
 mod retired;
 mod schedule;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use again::{History, Profile, Rotation, may_present_again};
 pub use decide::{Before, Next, Outcome, Policy, Presented, after, before};
 pub use ending::{Cutoff, EndsOn, cutoff, is_refused};
 pub use grant::{GrantState, Reason};
+pub use limit::Limit;
 pub use retired::{Left, Retired, WhenRetired, left};
 pub use schedule::{Chance, Timing, back_off, refresh_at};
 pub use users::{Look, look_again};

@@ -27,7 +27,8 @@ pub struct Settings {
     pub idle_hours: u32,
     /// Seconds between two looks at who a user is, by the identity provider's userinfo endpoint; 0: none.
     pub userinfo_seconds: u32,
-    /// Refreshes of one identity provider's that one node has begun and not settled, at most.
+    /// Refreshes of one identity provider's that one node has begun and not settled, at most; fewer while it throttles or does
+    /// not answer in time.
     pub concurrency: u32,
     /// The most bytes of what a service keeps with a session.
     pub data_bytes: usize,

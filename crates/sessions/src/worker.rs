@@ -30,7 +30,7 @@ pub(crate) use users::{TOPIC as USERS, look};
 use attempt::shortened;
 
 use crate::capability::Inner;
-use crate::lanes::Place;
+use crate::lanes::{Lane, Place};
 use crate::store::claim::{Claim, Claimed};
 use crate::store::reap::ReleaseStrays;
 use crate::store::settle::Attempted;
@@ -119,9 +119,9 @@ impl Dispatcher {
     async fn claim(&mut self) -> Result<bool, StoreError> {
         let inner = Arc::clone(&self.inner);
         let now = inner.now();
-        let all = usize::try_from(inner.settings().concurrency).unwrap_or(usize::MAX);
-        let mut places: HashMap<IdpId, Vec<Place>> =
-            inner.lanes.iter().map(|lane| (lane.idp.clone(), lane.places(LARGEST_CLAIM, all, now))).collect();
+        let bound = inner.settings().concurrency;
+        let places = |lane: &Arc<Lane>| (lane.idp.clone(), lane.places(LARGEST_CLAIM, bound, now));
+        let mut places: HashMap<IdpId, Vec<Place>> = inner.lanes.iter().map(places).collect();
         places.retain(|_, places| !places.is_empty());
         if places.is_empty() {
             return Ok(false);

@@ -295,3 +295,61 @@ proptest! {
         prop_assert!(seen[0] <= seen[1]);
     }
 }
+
+const TOO_MUCH: Outcome = Outcome::Throttled { retry_after: None };
+const WELL: Outcome = Outcome::Renewed { expires_at: None };
+
+#[test]
+fn too_much_halves_what_may_be_under_way_and_what_goes_well_gives_it_back() {
+    let limit = Limit::OPEN;
+    assert_eq!(limit.places(64), 64);
+    let cut = limit.after(TOO_MUCH, at(1), 64, at(2));
+    assert_eq!(cut.places(64), 32);
+    // Those that were under way at the cut say nothing of what holds since.
+    assert_eq!(cut.after(TOO_MUCH, at(2), 64, at(3)), cut);
+    assert_eq!(cut.after(WELL, at(2), 64, at(3)), cut);
+    assert_eq!(cut.after(Outcome::Unknown, at(3), 64, at(4)).places(64), 16);
+    let raised = (0..32).fold(cut, |limit, _| limit.after(WELL, at(3), 64, at(4)));
+    assert_eq!(raised.places(64), 33);
+    for nothing in [Outcome::Misconfigured, Outcome::Mismatch, Outcome::NotTaken { retry_after: None }] {
+        assert_eq!(cut.after(nothing, at(3), 64, at(4)), cut, "{nothing:?}");
+    }
+}
+
+#[test]
+fn a_bound_that_is_raised_holds_at_once_where_nothing_was_cut() {
+    let limit = (0..100).fold(Limit::OPEN, |limit, n| limit.after(WELL, at(n), 4, at(n)));
+    assert_eq!((limit.places(4), limit.places(64)), (4, 64));
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_limit_stays_between_one_and_the_bound_and_moves_the_right_way(
+        steps in prop::collection::vec((any_outcome(), 0_i64..50, 1_u32..300), 1..200),
+    ) {
+        let mut limit = Limit::OPEN;
+        for (now, (outcome, ago, bound)) in (0_i64..).zip(steps) {
+            let before = limit.places(bound);
+            limit = limit.after(outcome, at(now * 10 - ago), bound, at(now * 10));
+            let after = limit.places(bound);
+            prop_assert!((1..=bound).contains(&after));
+            match outcome {
+                Outcome::Throttled { .. } | Outcome::Unknown => prop_assert!(after <= before && after >= before / 2),
+                Outcome::Renewed { .. } | Outcome::Refused => prop_assert!(after >= before && after <= before + 1),
+                _ => prop_assert_eq!(after, before),
+            }
+        }
+    }
+
+    #[test]
+    fn however_far_it_was_cut_it_comes_back(cuts in 1_i64..20, bound in 1_u32..200) {
+        let cut = (0..cuts).fold(Limit::OPEN, |limit, n| limit.after(TOO_MUCH, at(2 * n), bound, at(2 * n + 1)));
+        let (mut limit, mut went_well) = (cut, 0_u32);
+        while limit.places(bound) < bound {
+            limit = limit.after(WELL, at(1_000), bound, at(1_000));
+            went_well += 1;
+            // One place for as many as there are: at most the sum of all of them.
+            prop_assert!(went_well <= bound * (bound + 1) / 2);
+        }
+    }
+}

@@ -203,6 +203,15 @@ struct PutOff<'a> {
 }
 
 impl Attempted {
+    /// What came of it, in a word.
+    pub(crate) fn outcome(&self) -> &str {
+        match (&self.renewal, &self.error) {
+            (Some(_), _) => "renewed",
+            (None, Some((class, _))) => class,
+            (None, None) => "unsent",
+        }
+    }
+
     fn renewed(&self) -> Option<Renewed<'_>> {
         let (Next::Renewed(next_attempt_at), Some(new)) = (self.next, &self.renewal) else { return None };
         Some(Renewed {

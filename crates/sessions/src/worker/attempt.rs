@@ -13,9 +13,23 @@ use keys::CannotOpen;
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Instrument;
+use tracing::field::{Empty, debug};
 
-/// Presents a claimed grant's refresh token, once, if that may be done.
+/// Presents a claimed grant's refresh token, once, if that may be done. A span says of which grant, and what came of it; no token
+/// is in it.
 pub(crate) async fn attempt(inner: &Inner, claimed: Claimed, is_waited_for: bool) -> Attempted {
+    let (grant, idp) = (claimed.id.clone(), &claimed.account.idp);
+    let Claimed { generation, fence, .. } = claimed;
+    let span = tracing::debug_span!(
+        "refresh", %grant, %idp, generation, fence, is_waited_for, outcome = Empty, next = Empty
+    );
+    let attempted = present(inner, claimed, is_waited_for).instrument(span.clone()).await;
+    span.record("outcome", attempted.outcome()).record("next", debug(&attempted.next));
+    attempted
+}
+
+async fn present(inner: &Inner, claimed: Claimed, is_waited_for: bool) -> Attempted {
     let now = inner.now();
     let policy = inner.settings().policy(&claimed.account.idp);
     let mut presented = claimed.presented;
@@ -81,6 +95,7 @@ async fn judge(
     let now = attempted_at.plus(took).max(inner.now());
     let outcome = outcome(&answer, attempted_at);
     meters::attempt(&claimed.account.idp, outcome.class(), took, now);
+    learn(inner, &claimed, &answer, outcome, attempted_at, now);
     let next = after(outcome, &claimed.presented, policy, attempted_at, now, chance());
     match answer {
         Ok(fresh) => {
@@ -108,6 +123,21 @@ async fn judge(
                 ..unsent(claimed, next, Some((outcome.class().into(), shortened(&trouble.text))))
             }
         }
+    }
+}
+
+/// How much the identity provider bears. What it was not asked says nothing of it.
+fn learn(
+    inner: &Inner,
+    claimed: &Claimed,
+    answer: &Result<Fresh, Trouble>,
+    outcome: Outcome,
+    began_at: Millis,
+    now: Millis,
+) {
+    let was_asked = answer.as_ref().err().is_none_or(|trouble| trouble.class != Class::NotAsked);
+    if let Some(lane) = inner.lanes.get(&claimed.account.idp).filter(|_| was_asked) {
+        lane.heard(outcome, began_at, inner.settings().concurrency, now);
     }
 }
 

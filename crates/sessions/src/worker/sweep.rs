@@ -163,6 +163,7 @@ async fn try_measure(inner: &Inner) -> Result<(), StoreError> {
         let (count, oldest) = inner.store.scan(ReadOverdue { idp: lane.idp.clone(), now }).await?;
         meters::overdue(&lane.idp, count, oldest, now);
         meters::breaker(&lane.idp, lane.standing(now).breaker);
+        meters::limit(&lane.idp, lane.limit(inner.settings().concurrency));
         let (count, oldest) = inner.store.scan(ReadOverdueUsers { idp: lane.idp.clone(), now }).await?;
         meters::overdue_users(&lane.idp, count, oldest, now);
     }
