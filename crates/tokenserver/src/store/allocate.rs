@@ -51,7 +51,7 @@ impl Operation for Allocate {
             Allocating::Anew(row) => row,
             Allocating::New => unknown_yet(),
         };
-        let mut rooms = Rooms::new(service, &self.placement, 1);
+        let mut rooms = Rooms::of(tx, service, &self.placement, &[self.user.email.as_str()]).await?;
         let taken = match &self.to {
             Target::Node(id, url) => {
                 rooms.take_at(*id);

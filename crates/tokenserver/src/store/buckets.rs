@@ -1,7 +1,8 @@
 //! Which node each bucket of a service is on.
 
 use super::nodes::{self, Node};
-use crate::rules::{BUCKETS, Mapped, ServiceName, Weighted, bucket_of, spread};
+use super::rooms::room_from;
+use crate::rules::{BUCKETS, Mapped, Room, ServiceName, Weighted, bucket_of, spread};
 use account::Millis;
 use serde::Serialize;
 use store::{Operation, Row, StoreError, Tx};
@@ -17,12 +18,18 @@ store::statements! {
         join nodes n on n.id = b.node_id and n.downed = 0 and n.backoff = 0
         where s.service = $1"
     );
-    pub(super) static OF_USERS = both(
-        "select r.n, b.node_id, b.moved_at
-        from {rows $2: n bigint, bucket bigint} as r
-        join buckets b on b.service = $1 and b.bucket = r.bucket
-        join nodes n on n.id = b.node_id and n.downed = 0 and n.backoff = 0"
-    );
+    /// The same for the buckets of some users, with the nodes. On SQLite the users come first, whatever it thinks of it: the
+    /// other way each bucket there is would be held against each user.
+    static OF_USERS = per_engine {
+        sqlite: "select r.n, b.node_id, b.moved_at, n.id, n.node, n.available, n.current_load, n.capacity
+            from {rows $2: n bigint, bucket bigint} as r
+            cross join buckets b on b.service = $1 and b.bucket = r.bucket
+            cross join nodes n on n.id = b.node_id and n.downed = 0 and n.backoff = 0",
+        postgres: "select r.n, b.node_id, b.moved_at, n.id, n.node, n.available, n.current_load, n.capacity
+            from {rows $2: n bigint, bucket bigint} as r
+            join buckets b on b.service = $1 and b.bucket = r.bucket
+            join nodes n on n.id = b.node_id and n.downed = 0 and n.backoff = 0",
+    };
     static PUT = both(
         "insert into buckets (service, bucket, node_id, moved_at)
         select $1, r.bucket, r.node_id, $3
@@ -182,20 +189,25 @@ impl Operation for ListShares {
     }
 }
 
-/// Where the buckets of these users are, in their order.
-pub(super) async fn of_users(
+/// Where the buckets of these users are, and the nodes there. Without those whose bucket's node takes nobody.
+pub(super) async fn of_users<'a>(
     tx: &mut Tx<'_>,
     service: i64,
-    emails: impl Iterator<Item = &str>,
-) -> Result<Vec<(usize, Mapped)>, StoreError> {
+    users: &[&'a str],
+) -> Result<Vec<(&'a str, Mapped, Room)>, StoreError> {
     #[derive(Serialize)]
     struct Given {
         n: usize,
         bucket: usize,
     }
-    let given: Vec<_> = emails.enumerate().map(|(n, email)| Given { n, bucket: bucket_of(email) }).collect();
+    let given: Vec<_> =
+        users.iter().enumerate().map(|(n, user)| Given { n, bucket: bucket_of(user) }).collect();
     let given = serde_json::to_string(&given).expect("numbers always serialise");
-    tx.query(&OF_USERS, &[service.into(), (&given).into()], read).await
+    let take = |row: &Row<'_>| {
+        let (n, mapped) = read(row)?;
+        Ok((users[n], mapped, room_from(row, 3)?))
+    };
+    tx.query(&OF_USERS, &[service.into(), (&given).into()], take).await
 }
 
 /// `None` for a service that has no row yet, and so no nodes.

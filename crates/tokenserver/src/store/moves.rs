@@ -127,7 +127,8 @@ impl Operation for Move {
             return Ok(Moves::default());
         }
         let service = nodes::service_id(tx, &self.placement.service).await?;
-        let mut rooms = Rooms::new(service, &self.placement, self.users.len());
+        let emails: Vec<_> = self.users.iter().map(|user| user.email.as_str()).collect();
+        let mut rooms = Rooms::of(tx, service, &self.placement, &emails).await?;
         let mut moves = Moves { held: true, ..Moves::default() };
         let (copies, strays) = self.plan(tx, service, &mut rooms, &mut moves).await?;
         moves.moved = self.copy(tx, service, &mut rooms, copies).await?;

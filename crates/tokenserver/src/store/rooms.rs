@@ -1,7 +1,7 @@
-use super::{Placement, Policy};
-use crate::rules::{self, Home, Room, bucket_of};
+use super::{Placement, Policy, buckets};
+use crate::rules::{self, Home, Mapped, Room};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 use store::{Row, StoreError, Tx};
 
@@ -25,16 +25,6 @@ store::statements! {
                 limit $2
             )
             order by id for update",
-    };
-    /// The node that a bucket is on, while it takes users. How much of its capacity is open does not matter: its share is
-    /// what its weight says.
-    static AT_BUCKET = per_engine {
-        sqlite: "select n.id, n.node, n.available, n.current_load, n.capacity
-            from buckets b join nodes n on n.id = b.node_id
-            where b.service = $1 and b.bucket = $2 and n.downed = 0 and n.backoff = 0",
-        postgres: "select n.id, n.node, n.available, n.current_load, n.capacity
-            from buckets b join nodes n on n.id = b.node_id
-            where b.service = $1 and b.bucket = $2::bigint and n.downed = 0 and n.backoff = 0",
     };
     static ONLY = both("select id, node, available, current_load, capacity from nodes where id = $1 and downed <> 2 {for_update}");
     /// Opens a part of the capacity of every node without places, those in backoff too; at least one place each.
@@ -80,13 +70,44 @@ pub(super) struct Rooms<'a> {
     placement: &'a Placement,
     waiting: usize,
     open: Option<Vec<Room>>,
+    /// By user: where the bucket is, while users are taken in there.
+    buckets: HashMap<&'a str, Mapped>,
+    /// The nodes that these buckets are on, as they are filled here. How much of a node's capacity is open does not
+    /// matter to them: its share is what its weight says.
+    bucketed: BTreeMap<i64, Room>,
     /// By node: how its load and its places move. Written once, last.
     moved: BTreeMap<i64, i64>,
 }
 
 impl<'a> Rooms<'a> {
-    pub(super) fn new(service: i64, placement: &'a Placement, waiting: usize) -> Self {
-        Self { service, placement, waiting, open: None, moved: BTreeMap::new() }
+    /// For these users, who are all that are waiting.
+    pub(super) async fn of(
+        tx: &mut Tx<'_>,
+        service: i64,
+        placement: &'a Placement,
+        users: &[&'a str],
+    ) -> Result<Self, StoreError> {
+        let mut rooms = Self {
+            service,
+            placement,
+            waiting: users.len(),
+            open: None,
+            buckets: HashMap::new(),
+            bucketed: BTreeMap::new(),
+            moved: BTreeMap::new(),
+        };
+        if placement.policy == Policy::Bucketed {
+            for (user, mapped, room) in buckets::of_users(tx, service, users).await? {
+                rooms.buckets.insert(user, mapped);
+                rooms.bucketed.insert(room.id, room);
+            }
+        }
+        Ok(rooms)
+    }
+
+    /// Where a user's bucket is.
+    pub(super) fn bucket_of(&self, user: &str) -> Option<Mapped> {
+        self.buckets.get(user).copied()
     }
 
     /// Takes a place for this user on the node that is next: its id and URL. `None` when there is none anywhere.
@@ -99,7 +120,7 @@ impl<'a> Rooms<'a> {
         let chosen = match (self.placement.only_node, self.placement.policy) {
             (Some(id), _) => self.only(tx, id).await?,
             (None, Policy::LeastLoaded) => self.least_loaded(tx).await?,
-            (None, Policy::Bucketed) => match self.at_bucket(tx, email).await? {
+            (None, Policy::Bucketed) => match self.at_bucket(email) {
                 None => self.least_loaded(tx).await?,
                 there => there,
             },
@@ -125,11 +146,18 @@ impl<'a> Rooms<'a> {
 
     /// A row on this node was replaced.
     pub(super) fn leave(&mut self, node_id: i64) {
-        *self.moved.entry(node_id).or_default() -= 1;
+        self.load(node_id, -1);
     }
 
     fn arrive(&mut self, node_id: i64) {
-        *self.moved.entry(node_id).or_default() += 1;
+        self.load(node_id, 1);
+    }
+
+    fn load(&mut self, node_id: i64, users: i64) {
+        *self.moved.entry(node_id).or_default() += users;
+        if let Some(room) = self.bucketed.get_mut(&node_id) {
+            room.add(users);
+        }
     }
 
     async fn only(&mut self, tx: &mut Tx<'_>, id: i64) -> Result<Option<(i64, String)>, StoreError> {
@@ -139,19 +167,13 @@ impl<'a> Rooms<'a> {
         Ok(self.open.iter().flatten().next().map(|room| (room.id, room.node.clone())))
     }
 
-    async fn at_bucket(&mut self, tx: &mut Tx<'_>, email: &str) -> Result<Option<(i64, String)>, StoreError> {
-        let bucket = i64::try_from(bucket_of(email)).expect("there are few");
-        let there = tx.query_opt(&AT_BUCKET, &[self.service.into(), bucket.into()], room).await?;
-        // What this transaction has moved is not in the counters yet.
-        let has_room = |room: &Room| {
-            let moved = self.moved.get(&room.id).copied().unwrap_or(0);
-            room.current_load.max(0) + moved < room.capacity
-        };
-        let Some(taken) = there.filter(has_room) else { return Ok(None) };
+    fn at_bucket(&mut self, email: &str) -> Option<(i64, String)> {
+        let there = self.bucket_of(email)?.node_id;
+        let taken = self.bucketed.get(&there).filter(|room| room.current_load.max(0) < room.capacity)?;
         for room in self.open.iter_mut().flatten().filter(|room| room.id == taken.id) {
             room.add(1);
         }
-        Ok(Some((taken.id, taken.node)))
+        Some((taken.id, taken.node.clone()))
     }
 
     async fn least_loaded(&mut self, tx: &mut Tx<'_>) -> Result<Option<(i64, String)>, StoreError> {
@@ -164,12 +186,12 @@ impl<'a> Rooms<'a> {
             if self.open.is_some() && !self.release(tx).await? && round > 1 {
                 break;
             }
-            self.open = Some(self.load(tx).await?);
+            self.open = Some(self.look(tx).await?);
         }
         Ok(None)
     }
 
-    async fn load(&self, tx: &mut Tx<'_>) -> Result<Vec<Room>, StoreError> {
+    async fn look(&self, tx: &mut Tx<'_>) -> Result<Vec<Room>, StoreError> {
         let waiting = i64::try_from(self.waiting).unwrap_or(i64::MAX);
         let mut open = tx.query(&OPEN, &[self.service.into(), waiting.into()], room).await?;
         if self.placement.policy == Policy::Bucketed {
@@ -230,11 +252,16 @@ pub(super) async fn count(
 }
 
 fn room(row: &Row<'_>) -> Result<Room, StoreError> {
+    room_from(row, 0)
+}
+
+/// Five columns from this one on.
+pub(super) fn room_from(row: &Row<'_>, first: usize) -> Result<Room, StoreError> {
     Ok(Room {
-        id: row.int(0)?,
-        node: row.text(1)?.to_owned(),
-        available: row.int(2)?,
-        current_load: row.int(3)?,
-        capacity: row.int(4)?,
+        id: row.int(first)?,
+        node: row.text(first + 1)?.to_owned(),
+        available: row.int(first + 2)?,
+        current_load: row.int(first + 3)?,
+        capacity: row.int(first + 4)?,
     })
 }

@@ -1,4 +1,3 @@
-use super::buckets;
 use super::lookup::{Known, no_service};
 use super::rooms::Rooms;
 use crate::Refusal;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use store::{Operation, StoreError, Tx, Value};
+use utoipa::ToSchema;
 
 store::statements! {
     /// What [`Lookup`](super::Lookup) reads, for many users; under their accounts' locks.
@@ -98,7 +98,7 @@ pub(crate) struct Placement {
 }
 
 /// Which node a user goes to who has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// The least loaded one.
@@ -177,8 +177,14 @@ impl Operation for Settle {
         let accounts: Vec<_> = self.asked.iter().map(|asked| asked.account.clone()).collect();
         tx.lock_accounts(&accounts).await?;
         let (service, mut known) = self.load(tx).await?;
-        self.unsettle(tx, service, &mut known).await?;
-        let mut rooms = Rooms::new(service, &self.placement, self.asked.len());
+        let emails: Vec<_> = self.asked.iter().map(|asked| asked.email.as_str()).collect();
+        let mut rooms = Rooms::of(tx, service, &self.placement, &emails).await?;
+        for (email, known) in emails.iter().zip(&mut known) {
+            // Who is left behind by a bucket that has moved has no node any more.
+            if let Some(mapped) = rooms.bucket_of(email) {
+                mapped.unsettle(&mut known.rows);
+            }
+        }
         let mut plans = Vec::with_capacity(self.asked.len());
         for (asked, known) in self.asked.iter().zip(known) {
             plans.push(self.plan(tx, &mut rooms, asked, known).await?);
@@ -222,17 +228,6 @@ impl Settle {
         let name = &self.placement.service;
         tx.query(&LOAD, &[name.as_str().into(), (&given).into()], take).await?;
         Ok((service.ok_or_else(|| no_service(name))?, known))
-    }
-
-    /// Who is left behind by a bucket that has moved has no node any more.
-    async fn unsettle(&self, tx: &mut Tx<'_>, service: i64, known: &mut [Known]) -> Result<(), StoreError> {
-        if self.placement.policy == Policy::Bucketed {
-            let emails = self.asked.iter().map(|asked| asked.email.as_str());
-            for (n, mapped) in buckets::of_users(tx, service, emails).await? {
-                mapped.unsettle(&mut known[n].rows);
-            }
-        }
-        Ok(())
     }
 
     /// Decides a request under the lock and, when it is to be assigned anew, takes a place for it.
