@@ -23,6 +23,7 @@ mod openid_provider;
 mod port;
 mod postgres;
 mod programs;
+mod progress;
 mod redis;
 mod rerun;
 mod server;
@@ -38,6 +39,7 @@ pub use nginx::Nginx;
 pub use openid_provider::{Login, OpenIdClient, OpenIdOptions, OpenIdProvider};
 pub use port::free_port;
 pub use postgres::{Fsync, Postgres, PostgresOptions};
+pub use progress::Progress;
 pub use redis::Redis;
 pub use rerun::Rerun;
 pub use server::{

@@ -30,7 +30,7 @@ enum Task {
         /// Only these steps (repeatable); `cargo xtask steps` lists them.
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
-        /// Run the long tests too: soaks, million-row runs.
+        /// Run the long tests too, at the end: soaks, million-row runs. Alone: `--only soak`.
         #[arg(long)]
         soak: bool,
     },

@@ -14,10 +14,9 @@ struct Step {
     run: fn(&Place) -> Result<()>,
 }
 
-/// Where a step runs, and how much of it.
+/// Where a step runs.
 struct Place {
     root: PathBuf,
-    soak: bool,
 }
 
 const STEPS: &[Step] = &[
@@ -40,15 +39,23 @@ const STEPS: &[Step] = &[
     },
     Step { name: "docs", shows: "the API docs build without a warning", run: Place::docs },
     Step { name: "demo", shows: "the whole walk holds", run: |at| at.cargo("run --release -- demo --once") },
+    Step { name: SOAK, shows: "the long tests pass, each alone", run: Place::soak },
 ];
+/// The step that takes hours, and is taken only when it is asked for.
+const SOAK: &str = "soak";
 
-/// Runs the steps, all or the named ones, and stops at the first that fails.
+/// Runs the steps, all or the named ones, and stops at the first that fails. The long tests are among all when they are
+/// asked for.
 pub(crate) fn check(root: &Path, only: &[String], soak: bool) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
         bail!("there is no step `{unknown}`; `cargo xtask steps` lists them");
     }
-    let place = Place { root: root.to_owned(), soak };
-    let chosen = STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name));
+    let place = Place { root: root.to_owned() };
+    let chosen = STEPS.iter().filter(|step| match step.name {
+        SOAK if soak => true,
+        SOAK => only.iter().any(|name| name == SOAK),
+        name => only.is_empty() || only.iter().any(|it| it == name),
+    });
     let began = Instant::now();
     for step in chosen {
         say(&format!("── {}: {}", step.name, step.shows))?;
@@ -75,11 +82,24 @@ impl Place {
         self.cargo("clippy -p highwater --no-default-features --quiet -- -D warnings")
     }
 
-    /// All tests, through the wrapper that starts the real servers once for all of them.
+    /// All tests but the long ones.
     fn tests(&self) -> Result<()> {
-        let services = "run --quiet -p testkit --bin test-services -- cargo";
-        let soak = if self.soak { ignored() } else { "" };
-        self.cargo(&format!("{services} {} --workspace{soak}", runner()))
+        self.with_servers(&format!("{} --workspace", runner()))
+    }
+
+    /// The long tests, one after the other, with what they tell of how far they are.
+    fn soak(&self) -> Result<()> {
+        let alone = if runner() == NEXTEST {
+            "--run-ignored only --no-capture --profile soak"
+        } else {
+            "-- --ignored --nocapture --test-threads=1"
+        };
+        self.with_servers(&format!("{} --workspace {alone}", runner()))
+    }
+
+    /// Through the wrapper that starts the real servers once for all tests.
+    fn with_servers(&self, arguments: &str) -> Result<()> {
+        self.cargo(&format!("run --quiet -p testkit --bin test-services -- cargo {arguments}"))
     }
 
     fn docs(&self) -> Result<()> {
@@ -108,11 +128,6 @@ fn runner() -> &'static str {
     } else {
         "test --all-targets --no-fail-fast"
     }
-}
-
-/// What makes the runner take the long tests too.
-fn ignored() -> &'static str {
-    if runner() == NEXTEST { " --run-ignored all" } else { " -- --include-ignored" }
 }
 
 fn run(command: &mut Command) -> Result<()> {

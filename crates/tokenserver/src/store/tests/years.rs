@@ -3,11 +3,12 @@
 
 use super::*;
 use crate::drain::{Drainer, Round};
-use crate::purge::{Options, Progress, Purger};
+use crate::purge::{Options, Purger};
 use crate::{Hasher, Secret, Settings};
 use idp::{IdpConfig, Idps};
 use standins::StandInNode;
 use std::collections::BTreeMap;
+use testkit::Progress;
 
 const NODES: u64 = 100;
 const SECRET: &str = "secret0";
@@ -41,10 +42,12 @@ async fn nodes(test: &TestStore, users: u64) -> Vec<StandInNode> {
 }
 
 async fn come(test: &TestStore, users: u64) {
+    let mut progress = Progress::new(format!("{:?}: users come", test.engine()), users);
     for first in (0..users).step_by(64) {
         let batch = (first..users.min(first + 64)).map(|user| request(user, 1)).collect();
         let served = settle(test, &placement(), batch).await;
         assert!(served.iter().all(Result::is_ok), "{served:?}");
+        progress.at(users.min(first + 64));
     }
 }
 
@@ -97,7 +100,7 @@ async fn drained(test: &TestStore, users: u64) -> u64 {
 }
 
 /// Purges all there is; what it came to.
-async fn purged(test: &TestStore) -> Progress {
+async fn purged(test: &TestStore) -> crate::purge::Progress {
     let settings = Settings { master_secret: Secret::new(SECRET), ..Settings::default() };
     let served = settings.served().expect("settings that work").remove(0);
     let hasher = Hasher::new(&settings.metrics_hash_secret);
@@ -145,8 +148,12 @@ async fn ten_thousand_users_on_a_hundred_nodes_of_postgresql() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "soak: a million users, `./test --soak`"]
-async fn a_million_users_on_a_hundred_nodes() {
-    for test in engines(TABLES).await {
-        years(&test, 1_000_000).await;
-    }
+async fn a_million_users_on_a_hundred_nodes_of_sqlite() {
+    years(&store::testing::sqlite(TABLES).await, 1_000_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "soak: a million users, `./test --soak`"]
+async fn a_million_users_on_a_hundred_nodes_of_postgresql() {
+    years(&store::testing::postgres(TABLES).await, 1_000_000).await;
 }
