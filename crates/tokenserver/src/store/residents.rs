@@ -28,6 +28,7 @@ store::statements! {
     );
     pub(super) static LOCK = both("select id from nodes where id = $1 {for_update}");
     static DELETE = both("delete from nodes where id = $1");
+    static FORGET_BUCKETS = both("delete from buckets where node_id = $1");
     static FORGET_DRAIN = both("delete from drains where node_id = $1");
     static FORGET_WEIGHT = both("delete from node_weights where node_id = $1");
     static FORGET_FAILURE = both("delete from node_failures where node_id = $1");
@@ -167,7 +168,7 @@ impl Operation for RemoveNode {
         if occupancy.live > 0 || (occupancy.replaced > 0 && !self.with_data) {
             return Ok(Removed::Occupied(occupancy));
         }
-        for sql in [&FORGET_DRAIN, &FORGET_FAILURE, &FORGET_WEIGHT, &DELETE] {
+        for sql in [&FORGET_BUCKETS, &FORGET_DRAIN, &FORGET_FAILURE, &FORGET_WEIGHT, &DELETE] {
             tx.execute(sql, &[node_id.into()]).await?;
         }
         Ok(Removed::Done)

@@ -1,7 +1,8 @@
 use store::Migration;
 
 /// The tables: those of the field, and what Highwater keeps beside them.
-pub static MIGRATIONS: &[Migration] = &[TABLES_OF_THE_FIELD, LEAVING, ROTATIONS, SHEDDING, BUCKETS];
+pub static MIGRATIONS: &[Migration] =
+    &[TABLES_OF_THE_FIELD, LEAVING, ROTATIONS, SHEDDING, BUCKETS, ROTATIONS_BY_NAME];
 
 /// Mozilla's three tables: names, lengths, order of columns, indexes; identities that take explicit values too. No
 /// foreign keys and no uniqueness beyond theirs: their scripts insert what such constraints would refuse.
@@ -130,4 +131,19 @@ const BUCKETS: Migration = Migration::both(
         node_id bigint primary key,
         weight bigint not null
     );",
+);
+
+/// Services are known by their names: their numbers are others when a database of the field was imported. The table of before
+/// stays for processes of before.
+const ROTATIONS_BY_NAME: Migration = Migration::both(
+    "tokenserver 0006 rotations by name",
+    "create table signing_secrets (
+        service varchar(30) primary key,
+        first varchar(16) not null,
+        signs varchar(16) not null,
+        at bigint not null
+    );
+    insert into signing_secrets (service, first, signs, at)
+        select s.service, r.first, r.signs, r.at from secret_rotations r join services s on s.id = r.service
+        where s.service is not null;",
 );

@@ -1,6 +1,5 @@
 //! The services themselves: their rows, and which of their secrets signs.
 
-use super::nodes;
 use crate::rules::{Rotation, ServiceName};
 use account::Millis;
 use store::{Operation, StoreError, Tx};
@@ -8,12 +7,10 @@ use store::{Operation, StoreError, Tx};
 store::statements! {
     static ADD = both("insert into services (service, pattern) values ($1, $2) on conflict do nothing");
     static ROTATE = both(
-        "insert into secret_rotations (service, first, signs, at) values ($1, $2, $3, $4)
+        "insert into signing_secrets (service, first, signs, at) values ($1, $2, $3, $4)
         on conflict (service) do update set first = excluded.first, signs = excluded.signs, at = excluded.at"
     );
-    static ROTATION = both(
-        "select r.first, r.signs, r.at from secret_rotations r join services s on s.id = r.service where s.service = $1"
-    );
+    static ROTATION = both("select first, signs, at from signing_secrets where service = $1");
 }
 
 /// Adds the row of a service, unless there is one; whether there was none.
@@ -50,9 +47,9 @@ impl Operation for Rotate {
     type Output = ();
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let service = nodes::service_id(tx, &self.service).await?;
         let Rotation { first, signs, at } = &self.rotation;
-        let given = [service.into(), first.as_str().into(), signs.as_str().into(), (*at).into()];
+        let given =
+            [self.service.as_str().into(), first.as_str().into(), signs.as_str().into(), (*at).into()];
         tx.execute(&ROTATE, &given).await.map(drop)
     }
 }

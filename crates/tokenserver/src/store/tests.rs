@@ -7,6 +7,7 @@ mod leaving;
 mod moving;
 mod planning;
 mod settling;
+mod signing;
 mod years;
 
 use super::lookup::Known;

@@ -3,10 +3,22 @@
 use super::*;
 use crate::rules::{BUCKETS, bucket_of};
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::Progress;
 
-const NODES: i64 = 10;
 /// How many come at once.
 const BATCH: usize = 250;
+
+/// How many of what, and how far off its share a node may be, in hundredths of a per cent of all users.
+#[derive(Clone, Copy)]
+struct Size {
+    users: usize,
+    nodes: i64,
+    off: usize,
+}
+
+const SMALL: Size = Size { users: 10_000, nodes: 10, off: 100 };
+/// A share of a hundredth is forty buckets, more or less one, and ten thousand users, more or less what chance makes.
+const LARGE: Size = Size { users: 1_000_000, nodes: 100, off: 10 };
 
 fn bucketed() -> Placement {
     Placement { policy: Policy::Bucketed, ..placement() }
@@ -27,6 +39,7 @@ async fn add(test: &TestStore, n: i64, capacity: i64) {
 /// Everybody comes; where each lives, with the row.
 async fn come(test: &TestStore, users: usize) -> Vec<(i64, String)> {
     let mut homes = Vec::with_capacity(users);
+    let mut progress = Progress::new(format!("{:?}: users come", test.engine()), users as u64);
     for first in (0..users).step_by(BATCH) {
         let batch =
             (first..users.min(first + BATCH)).map(|n| asked(&testkit::data::uid(n as u64), 100, 50, 1));
@@ -34,6 +47,7 @@ async fn come(test: &TestStore, users: usize) -> Vec<(i64, String)> {
             let served = served.expect("there is room");
             homes.push((served.uid, served.node));
         }
+        progress.at(homes.len() as u64);
     }
     homes
 }
@@ -50,26 +64,27 @@ fn shares(homes: &[(i64, String)]) -> BTreeMap<&str, usize> {
     counts
 }
 
-async fn a_node_is_added(test: &TestStore, users: usize) {
+async fn a_node_is_added(test: &TestStore, Size { users, nodes, off }: Size) {
     let capacity = i64::try_from(users).expect("fits");
-    for n in 1..=NODES {
+    let due = |nodes: i64| 10_000 / usize::try_from(nodes).expect("few");
+    for n in 1..=nodes {
         add(test, n, capacity).await;
     }
     assert_eq!(spread(test).await.len(), BUCKETS);
     let before = come(test, users).await;
     for share in shares(&before).values() {
-        assert!(share.abs_diff(1_000) <= 100, "a tenth each, within one per cent: {share}");
+        assert!(share.abs_diff(due(nodes)) <= off, "{share} is not about {}", due(nodes));
     }
     test.clock.advance(Duration::from_secs(1));
-    add(test, NODES + 1, capacity).await;
+    add(test, nodes + 1, capacity).await;
     let moves = spread(test).await;
-    assert!(moves.iter().all(|(_, node)| *node == NODES + 1), "all that moves goes to the new one");
+    assert!(moves.iter().all(|(_, node)| *node == nodes + 1), "all that moves goes to the new one");
 
     test.clock.advance(Duration::from_secs(1));
     let after = come(test, users).await;
-    let new = format!("https://sync-{}", NODES + 1);
+    let new = format!("https://sync-{}", nodes + 1);
     let share = shares(&after)[new.as_str()];
-    assert!(share.abs_diff(10_000 / 11) <= 100, "an eleventh, within one per cent: {share}");
+    assert!(share.abs_diff(due(nodes + 1)) <= off, "{share} is not about {}", due(nodes + 1));
     let taken: BTreeSet<_> = moves.iter().map(|(bucket, _)| *bucket).collect();
     for (n, (before, after)) in before.iter().zip(&after).enumerate() {
         assert!(before == after || after.1 == new, "user {n} was moved from {before:?} to {after:?}");
@@ -83,20 +98,24 @@ async fn a_node_is_added(test: &TestStore, users: usize) {
 
 #[tokio::test]
 async fn a_node_that_is_added_takes_its_share_of_ten_thousand_users_of_sqlite_and_nobody_else_moves() {
-    a_node_is_added(&store::testing::sqlite(TABLES).await, 10_000).await;
+    a_node_is_added(&store::testing::sqlite(TABLES).await, SMALL).await;
 }
 
 #[tokio::test]
 async fn a_node_that_is_added_takes_its_share_of_ten_thousand_users_of_postgresql_and_nobody_else_moves() {
-    a_node_is_added(&store::testing::postgres(TABLES).await, 10_000).await;
+    a_node_is_added(&store::testing::postgres(TABLES).await, SMALL).await;
 }
 
 #[tokio::test]
 #[ignore = "soak: a million users, `./test --soak`"]
-async fn a_node_that_is_added_takes_its_share_of_a_million_users() {
-    for test in engines(TABLES).await {
-        a_node_is_added(&test, 1_000_000).await;
-    }
+async fn a_node_that_is_added_takes_its_share_of_a_million_users_of_sqlite_and_nobody_else_moves() {
+    a_node_is_added(&store::testing::sqlite(TABLES).await, LARGE).await;
+}
+
+#[tokio::test]
+#[ignore = "soak: a million users, `./test --soak`"]
+async fn a_node_that_is_added_takes_its_share_of_a_million_users_of_postgresql_and_nobody_else_moves() {
+    a_node_is_added(&store::testing::postgres(TABLES).await, LARGE).await;
 }
 
 #[tokio::test]
@@ -145,5 +164,17 @@ async fn while_a_buckets_node_takes_nobody_its_new_users_go_to_the_least_loaded(
         assert_eq!(on_a, 2, "its share is a half, and its capacity is two");
         assert_eq!(come(&test, 50).await, homes, "and where they went they stay");
         counters_are_true(&test).await;
+    }
+}
+
+#[tokio::test]
+async fn the_buckets_of_a_node_that_is_removed_are_forgotten_with_it() {
+    static KEPT: Sql = Sql::both("select count(*), min(node_id) from buckets");
+    for test in with_nodes(&[("https://a", 100, 100), ("https://b", 100, 100)]).await {
+        spread(&test).await;
+        let remove = RemoveNode { node_id: 1, with_data: false };
+        assert_eq!(test.store.run(remove).await.expect("the store answers"), Removed::Done);
+        assert_eq!(ask(&test, &KEPT, 2).await, [[2048, 2]], "whatever node gets its number later");
+        assert_eq!(spread(&test).await.len(), 2048, "the rest goes to those there are");
     }
 }
