@@ -1,7 +1,8 @@
-//! The binary's own part of the admin API: callers' tokens, health, metrics, and the description of the whole.
+//! The binary's own part of the admin API: callers' tokens, health, imports, metrics, and the description of the whole.
 
 pub(crate) mod guard;
 pub(crate) mod health;
+pub(crate) mod importing;
 mod problems;
 pub(crate) mod tokens;
 

@@ -6,6 +6,7 @@ mod events;
 mod import;
 mod nodes;
 mod rp;
+mod services;
 mod sessions;
 mod trial;
 mod users;
@@ -16,6 +17,7 @@ pub(crate) use events::{DeadCommand, EventsCommand};
 pub(crate) use import::ImportOptions;
 pub(crate) use nodes::{DrainOptions, FailOptions, NodeCommand, NodeNumbers};
 pub(crate) use rp::{AlgorithmName, HowTold, RpCommand, RpOptions, RpTokenCommand};
+pub(crate) use services::ServiceCommand;
 pub(crate) use sessions::{SessionActsOptions, SessionListOptions, SessionsCommand};
 pub(crate) use trial::{ListenOptions as RpListenOptions, SimulateOptions, TrialOptions, VerifyOptions};
 pub(crate) use users::{Place, PurgeOptions, ShedOptions, UserCommand};
@@ -86,9 +88,12 @@ pub(crate) enum Command {
     /// Every row is kept under its number, and both sides are compared at the end. Nobody is served until it is done. A
     /// run that broke off is taken up by the next one, which also brings what has changed in the source since.
     #[command(
-        after_help = "Example: highwater import mysql://reader@db.example.com:3306/sync --password-file secret\n         highwater import mysql://reader@db.example.com/sync --tls --dry-run"
+        after_help = "Example: highwater import mysql://reader@db.example.com:3306/sync --password-file secret\n         highwater import mysql://reader@db.example.com/sync --tls --dry-run\n         highwater import --status"
     )]
     Import(ImportOptions),
+    /// The Tokenserver's services, as they are configured.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// The service nodes that the Tokenserver assigns users to.
     Node(OfService<NodeCommand>),
     /// Buckets of users, and the nodes they are on: where users are allocated by buckets.

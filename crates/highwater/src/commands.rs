@@ -13,6 +13,7 @@ pub(crate) mod node;
 mod progress;
 pub(crate) mod purge;
 pub(crate) mod rp;
+pub(crate) mod service;
 pub(crate) mod sessions;
 pub(crate) mod shed;
 pub(crate) mod simulate;

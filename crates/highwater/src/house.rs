@@ -66,12 +66,7 @@ impl House {
             let exchanges = serving.filter(|serving| serving.does(Role::Token));
             let served = exchanges.map(|it| tokenserver(settings, &store, idps, &tombstones, it.life));
             let served = served.transpose()?.flatten();
-            capabilities.push(tokenserver::capability(
-                &store,
-                idps.clone(),
-                settings.tokenserver.as_ref(),
-                served,
-            ));
+            capabilities.push(tokenserver_of(&store, idps, settings, served));
             capabilities.push(fresh_keys(idps));
         }
         let shared = settings.bearer.as_ref().and_then(|own| own.shared.clone()).map(Tier::new);
@@ -127,7 +122,7 @@ impl House {
     pub(crate) fn describe(&mut self, door: Door) -> OpenApi {
         let mut whole = admin::description(door);
         if door == Door::Admin {
-            whole.merge(admin::tokens::routes(self.callers.clone()).to_openapi());
+            whole.merge(self.own_admin().to_openapi());
         }
         for it in &mut self.capabilities {
             whole.merge(match door {
@@ -139,10 +134,15 @@ impl House {
         admin::complete(whole)
     }
 
+    /// The admin API's part that is no capability's.
+    fn own_admin(&self) -> OpenApiRouter {
+        admin::tokens::routes(self.callers.clone()).merge(admin::importing::routes(self.store.clone()))
+    }
+
     /// The admin API, all of it, with no question asked who calls. To be taken before the other routes are.
     pub(crate) fn admin_api(&mut self) -> Router {
         let descriptions = Door::ALL.map(|door| (door, self.describe(door)));
-        let own = admin::tokens::routes(self.callers.clone());
+        let own = self.own_admin();
         let routes =
             self.capabilities.iter_mut().fold(own, |api, it| api.merge(std::mem::take(&mut it.admin)));
         admin::with_descriptions(routes.into(), descriptions)
@@ -194,6 +194,18 @@ fn tokenserver(
     let verifier = Verifier::new(idps.clone(), &settings.verify);
     let built = Tokenserver::new(own, store.clone(), idps.clone(), verifier, tombstones, life);
     built.map(Some).context("tokenserver")
+}
+
+/// What the Tokenserver does here. Nobody changes its users while they are still imported.
+fn tokenserver_of(
+    store: &Store,
+    idps: &Idps,
+    settings: &Settings,
+    serving: Option<Arc<Tokenserver>>,
+) -> Capability {
+    let own = settings.tokenserver.as_ref();
+    let capability = tokenserver::capability(store, idps.clone(), own, serving);
+    Capability { admin: admin::importing::held_back(capability.admin, store.clone()), ..capability }
 }
 
 /// The token check, where it is configured. What it remembers of tokens knows the ledger.

@@ -84,7 +84,7 @@ async fn run_configured(command: Command, global: &Global) -> Result<()> {
         }
         Command::Check => commands::check::run(&settings).await,
         Command::Migrate(options) => commands::migrate::run(&options, &settings).await?,
-        Command::Import(options) => commands::import::run(&options, &settings).await?,
+        Command::Import(options) if !options.status => commands::import::run(&options, &settings).await?,
         request => ask(request, &settings).await?,
     };
     shown.print(global.json)
@@ -105,6 +105,8 @@ async fn ask(command: Command, settings: &Settings) -> Result<Shown> {
         Command::Node(OfService { service, command }) => {
             commands::node::run(command, &client::OfService { admin: &admin, service }).await
         }
+        Command::Import(_) => commands::import::status(&admin).await,
+        Command::Service(command) => commands::service::run(command, &admin).await,
         Command::Bucket(OfService { service, command }) => {
             commands::bucket::run(command, &client::OfService { admin: &admin, service }).await
         }

@@ -18,6 +18,7 @@ mod report;
 mod rows;
 mod run;
 mod secret;
+mod status;
 mod store;
 mod tables;
 
@@ -28,9 +29,10 @@ pub use report::{Counted, Outcome, Progress, Report, Stage};
 pub use rows::{Refusal, Why};
 pub use run::{copy_ahead, import, is_under_way, rehearse};
 pub use secret::Secret;
+pub use status::{Copied, Status, status};
 
 /// Every statement, for the test that prepares each one on both engines.
-pub static STATEMENTS: &[&[&::store::Sql]] = &[crate::store::STATEMENTS];
+pub static STATEMENTS: &[&[&::store::Sql]] = &[crate::store::STATEMENTS, status::STATEMENTS];
 
 #[cfg(test)]
 mod tests;

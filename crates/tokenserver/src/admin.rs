@@ -2,6 +2,7 @@
 
 mod buckets;
 mod draining;
+mod exclusive;
 mod failing;
 mod leaving;
 mod nodes;
@@ -62,6 +63,7 @@ pub(crate) fn routes(desk: &Desk) -> OpenApiRouter {
         services::routes(desk.clone()),
         buckets::routes(desk.clone()),
         shedding::routes(desk.clone()),
+        exclusive::routes(desk.clone()),
     ];
     let all = rooms.into_iter().fold(OpenApiRouter::new(), OpenApiRouter::merge);
     all.layer(map_response(Problem::in_place_of))

@@ -60,6 +60,9 @@ fn desk(store: &Store, idps: Idps, settings: Option<&Settings>) -> Desk {
         let purger = hasher.and_then(|hasher| Purger::new(store.clone(), &it, hasher).ok());
         Arc::new(Counter {
             name: it.name,
+            application: it.application,
+            version: it.version,
+            scope: it.scope,
             pattern: it.pattern.as_str().to_owned(),
             placement: Arc::new(it.placement),
             token_duration: it.token_duration_seconds,

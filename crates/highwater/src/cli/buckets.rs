@@ -36,7 +36,7 @@ pub(crate) enum BucketCommand {
         after_help = "Example: highwater bucket of 0123456789abcdef0123456789abcdef@api.accounts.firefox.com"
     )]
     Of {
-        /// Who: subject@domain.
+        /// Who: subject@domain, or the id of a row.
         user: String,
     },
 }

@@ -42,6 +42,7 @@ pub(crate) async fn run(command: BucketCommand, admin: &OfService<'_>) -> Result
         }
         BucketCommand::Of { user } => {
             let belongs = admin.get(&path(&["users", &user, "bucket"])).await?;
+            let user = belongs["email"].as_str().unwrap_or(&user);
             let on = belongs["url"].as_str().map_or("on no node".to_owned(), |url| format!("on {url}"));
             let text = format!("{user} is in bucket {}, which is {on}.", belongs["bucket"]);
             Ok(Shown::new(belongs, text))

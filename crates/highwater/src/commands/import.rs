@@ -1,10 +1,13 @@
-//! `import`: like `migrate` no request, because it comes before anybody is served.
+//! `import`: like `migrate` no request, because it comes before anybody is served. How far it is can be asked.
 
 use super::progress::Steps;
 use crate::cli::ImportOptions;
+use crate::client::Admin;
 use crate::house::House;
+use crate::moment::date;
 use crate::output::{self, Column, Shown};
 use crate::settings::Settings;
+use account::Millis;
 use anyhow::{Context, Result, ensure};
 use import::{Address, Outcome, Progress, Report, Secret, Stage, Tls};
 use std::ffi::OsString;
@@ -14,6 +17,7 @@ use store::StoreError;
 /// Where the password may be too.
 const PASSWORD: &str = "HIGHWATER_IMPORT_PASSWORD";
 const TABLES: &[Column] = &[("TABLE", "table"), ("ROWS", "rows"), ("SHA-256", "sha256")];
+const COPIED: &[Column] = &[("TABLE", "table"), ("ROWS COPIED", "rows")];
 
 /// Copies the database, or tells what copying it would come to.
 pub(crate) async fn run(options: &ImportOptions, settings: &Settings) -> Result<Shown> {
@@ -37,9 +41,31 @@ pub(crate) async fn run(options: &ImportOptions, settings: &Settings) -> Result<
     shown(&report?)
 }
 
+/// How far one is, or when it ended.
+pub(crate) async fn status(admin: &Admin) -> Result<Shown> {
+    let import = admin.get("/import").await?;
+    let moment = |member: &str| date(Millis::new(import[member].as_i64().unwrap_or_default()));
+    let (source, tables) = (import["source"].as_str().unwrap_or_default(), output::rows(&import["tables"]));
+    let text = match import["state"].as_str() {
+        Some("under_way") => format!(
+            "An import of {source} was begun on {} and has not ended; nobody is served until it has.\n{}",
+            moment("began_at"),
+            output::table(tables, COPIED, "")
+        ),
+        Some("finished") => format!(
+            "{source} was imported; both sides were the same on {}.\n{}",
+            moment("finished_at"),
+            output::table(tables, TABLES, "")
+        ),
+        _ => "Nothing was ever imported here.".to_owned(),
+    };
+    Ok(Shown::new(import, text))
+}
+
 /// Where the source is, and with which password: the file's, else the environment's, else the URL's own.
 fn address(options: &ImportOptions, from_environment: Option<OsString>) -> Result<Address> {
-    let address = Address::parse(options.source.expose()).context("the database's URL")?;
+    let source = options.source.as_ref().context("which database?")?;
+    let address = Address::parse(source.expose()).context("the database's URL")?;
     let tls = match &options.tls_ca {
         Some(file) => Tls::Authorities(file.clone()),
         None if options.tls => Tls::System,
@@ -142,12 +168,13 @@ mod tests {
 
     fn options(source: &str) -> ImportOptions {
         ImportOptions {
-            source: Secret::new(source),
+            source: Some(Secret::new(source)),
             password_file: None,
             tls: false,
             tls_ca: None,
             ahead: false,
             dry_run: false,
+            status: false,
         }
     }
 

@@ -111,10 +111,44 @@ async fn nobody_is_served_while_an_import_is_under_way() {
         field.run("delete from users where uid = 42");
         let ahead = house.run(&["import", &field.url, "--ahead"]).done();
         assert!(ahead.contains("Nobody is served yet, and it is not done"), "{ahead}");
+        let status = house.run(&["--json", "import", "--status"]).json();
+        assert_eq!(
+            (&status["state"], &status["tables"][2]["rows"]),
+            (&json!("under_way"), &json!(1)),
+            "{status}"
+        );
+        for line in
+            ["node add https://b.example --capacity 5", "user allocate u@x", "node unassign 800", "purge"]
+        {
+            let held = house.run(&line.split(' ').collect::<Vec<_>>()).refused();
+            assert!(held.contains("nothing is changed until that has ended"), "`{line}` said: {held}");
+        }
+        assert!(house.run(&["import", "--status"]).done().contains("has not ended; nobody is served"));
         house.run(&["import", &field.url]).done();
+        let status = house.run(&["import", "--status"]).done();
+        assert!(status.contains("was imported; both sides were the same on"), "{status}");
         let node = house.serve(&[]);
         assert_eq!(exchange(node.at("public"), &device).json()["uid"], 41);
         field.run("insert into users values (42, 2, concat('x', char(0)), 1, '', 1, null, 800, null)");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_signs_stays_its_services_when_numbers_come_with_an_import() {
+    let idp = idp().await;
+    let field = Field::new("insert into services values (1, 'notes-2', null)");
+    for house in houses(&idp).await {
+        let services = [("APPLICATION", "sync", "notes"), ("VERSION", "1.5", "2"), ("SECRETS", "a,b", "a,b")];
+        let house = services.iter().fold(house, |house, (name, sync, notes)| {
+            house
+                .with(&format!("TOKENSERVER__SERVICES__0__{name}"), sync)
+                .with(&format!("TOKENSERVER__SERVICES__1__{name}"), notes)
+        });
+        house.run(&["keys", "rotate", "--kind", "nodes", "--service", "sync-1.5"]).done();
+        house.run(&["import", &field.url]).done();
+        let secrets = house.run(&["--json", "keys", "list", "--kind", "nodes"]).json();
+        let states: Vec<_> = secrets.as_array().expect("a list").iter().map(|it| &it["state"]).collect();
+        assert_eq!(states, ["retiring", "signs", "signs", "next"], "{secrets}");
     }
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod docs;
 mod doors;
 mod events;
+mod every_command;
 mod faults;
 mod field;
 mod house;

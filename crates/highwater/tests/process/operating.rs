@@ -72,6 +72,14 @@ fn each_service_has_nodes_users_and_secrets_of_its_own() {
     for service in ["sync-1.5", "notes-2"] {
         house.run(&["node", "--service", service, "add", A, "--capacity", "9"]).done();
     }
+    let services = house.run(&["--json", "service", "list"]).json();
+    assert_eq!(
+        (&services[1]["service"], &services[1]["secrets"]),
+        (&json!("notes-2"), &json!(2)),
+        "{services}"
+    );
+    let services = house.run(&["service", "list"]).done();
+    assert!(services.contains("least_loaded") && services.contains("{node}/1.5/{uid}"), "{services}");
     house.run(&["user", "allocate", &user(1), A, "--service", "notes-2"]).done();
     let load = |service| {
         house.run(&["--json", "node", "list", "--service", service]).json()[0]["current_load"].clone()

@@ -1,11 +1,11 @@
 //! Buckets of users, and the nodes they are on.
 
 use super::services::{Counter, Of, OfService};
-use super::{Desk, given};
+use super::{Desk, given, users};
 use crate::Policy;
 use crate::rules::{BUCKETS, bucket_of};
 use crate::service::TOPIC;
-use crate::store::{ListShares, MoveBuckets, Share, SpreadBuckets, WeighNode};
+use crate::store::{FindUser, ListShares, MoveBuckets, Share, SpreadBuckets, UserName, WeighNode};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
@@ -213,13 +213,23 @@ async fn weigh_node(
 
 /// Show the bucket that a user is in, and the node that it is on
 #[utoipa::path(get, path = "/users/{user}/bucket", tag = "users", params(OfService),
-    responses((status = 200, body = Belongs), (status = 409, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Belongs), (status = 400, body = Problem),
+        (status = 404, description = "No such row", body = Problem), (status = 409, body = Problem),
+        (status = 503, body = Problem)))]
 async fn bucket_of_user(
     State(desk): State<Desk>,
     Of(service): Of,
-    Path(email): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Json<Belongs>, Problem> {
     bucketed(&service)?;
+    let email = match users::parse(&name)? {
+        // Whoever has not come yet has a bucket too.
+        UserName::Email(email) => email,
+        row @ UserName::Uid(_) => {
+            let found = desk.store.scan(FindUser(service.name.clone(), row)).await?;
+            found.ok_or_else(|| users::stranger(&name))?.0
+        }
+    };
     let bucket = bucket_of(&email);
     let (shares, _) = desk.store.scan(ListShares(service.name.clone())).await?;
     let share = shares.into_iter().find(|share| share.buckets.contains(&bucket));

@@ -1,10 +1,10 @@
 //! Which service an operator means, and the secrets of each.
 
 use super::{Desk, asked};
-use crate::rules::{Rotation, ServiceName};
+use crate::rules::{NewUsers, Rotation, ServiceName};
 use crate::secrets::Secrets;
 use crate::service::TOPIC;
-use crate::store::{FindRotation, Placement, Rotate};
+use crate::store::{FindRotation, ListNodes, Placement, Policy, Rotate};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, State};
@@ -17,12 +17,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) fn routes(desk: Desk) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list_secrets)).routes(routes!(rotate_secrets)).with_state(desk)
+    OpenApiRouter::new()
+        .routes(routes!(list_services))
+        .routes(routes!(list_secrets))
+        .routes(routes!(rotate_secrets))
+        .with_state(desk)
 }
 
 /// A service, as operators need it.
 pub(crate) struct Counter {
     pub(crate) name: ServiceName,
+    /// The application in the path.
+    pub(crate) application: String,
+    /// Its version there.
+    pub(crate) version: String,
+    /// What access tokens must grant.
+    pub(crate) scope: String,
     /// How endpoints are made, as the table has it.
     pub(crate) pattern: String,
     /// How its users are placed.
@@ -76,6 +86,53 @@ impl Desk {
             Problem::not_found(format!("there is no service {name}; there are: {}", names()))
         })
     }
+}
+
+/// A service, as it is configured.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct ServiceView {
+    /// Its name, as the rows and commands have it.
+    service: String,
+    /// The application in the path.
+    application: String,
+    /// Its version there.
+    version: String,
+    /// What access tokens must grant.
+    scope: String,
+    /// How endpoints are made.
+    pattern: String,
+    /// Which node a user goes to who has none.
+    allocation: Policy,
+    /// Whether users are taken who were never here.
+    takes_new_users: bool,
+    /// How long its tokens count, in seconds, at most.
+    token_duration_seconds: u64,
+    /// How many secrets it shares with its nodes.
+    secrets: usize,
+    /// How many nodes it has.
+    nodes: usize,
+}
+
+/// List the services, as they are configured
+#[utoipa::path(get, path = "/services", tag = "nodes",
+    responses((status = 200, body = Vec<ServiceView>), (status = 503, body = Problem)))]
+async fn list_services(State(desk): State<Desk>) -> Result<Json<Vec<ServiceView>>, Problem> {
+    let mut all = Vec::new();
+    for counter in &*desk.services {
+        all.push(ServiceView {
+            service: counter.name.to_string(),
+            application: counter.application.clone(),
+            version: counter.version.clone(),
+            scope: counter.scope.clone(),
+            pattern: counter.pattern.clone(),
+            allocation: counter.placement.policy,
+            takes_new_users: counter.placement.new_users == NewUsers::Welcome,
+            token_duration_seconds: counter.token_duration,
+            secrets: counter.secrets.fingerprints().len(),
+            nodes: desk.store.run(ListNodes(counter.name.clone())).await?.len(),
+        });
+    }
+    Ok(Json(all))
 }
 
 /// What a secret is to its service.

@@ -85,7 +85,7 @@ struct Counted {
     now: i64,
 }
 
-fn parse(name: &str) -> Result<UserName, Problem> {
+pub(super) fn parse(name: &str) -> Result<UserName, Problem> {
     if let Ok(uid) = name.parse() {
         return Ok(UserName::Uid(uid));
     }
@@ -98,7 +98,7 @@ fn parse(name: &str) -> Result<UserName, Problem> {
     Ok(UserName::Email(name.to_owned()))
 }
 
-fn stranger(name: &str) -> Problem {
+pub(super) fn stranger(name: &str) -> Problem {
     Problem::not_found(format!("there is no user {name}"))
 }
 

@@ -3,7 +3,6 @@
 
 use super::admin::{ask, node};
 use super::*;
-use crate::TakeExclusive;
 use store::testing::{TestStore, postgres};
 use store::{Operation, Sql, StoreError, Tx};
 
@@ -186,12 +185,13 @@ async fn the_right_to_write_is_taken_from_everybody_else() {
     for sql in &GRANTS {
         run(&house.store, sql).await;
     }
-    let take = async |dry_run| house.store.run(TakeExclusive { dry_run }).await.expect("the store answers");
-    assert_eq!(take(true).await.writers, ["PUBLIC", "pg_monitor"]);
+    let take =
+        async |dry_run| ask(&house, Method::POST, "/exclusive", &json!({ "dry_run": dry_run })).await.json();
+    let both = json!({ "writers": ["PUBLIC", "pg_monitor"], "left": [] });
+    assert_eq!(take(true).await, both);
     assert_eq!(run(&house.store, &RIGHTS).await, ["truetruetrue"]);
-    let taken = take(false).await;
-    assert_eq!((taken.writers, taken.left), (vec!["PUBLIC".to_owned(), "pg_monitor".to_owned()], vec![]));
+    assert_eq!(take(false).await, both);
     assert_eq!(run(&house.store, &RIGHTS).await, ["truefalsefalse"], "reading is left to them");
-    assert!(take(false).await.writers.is_empty());
+    assert_eq!(take(false).await, json!({ "writers": [], "left": [] }));
     house.exchange("two", 200, "200-uw").await.uid();
 }

@@ -126,3 +126,19 @@ async fn an_operator_says_which_service_is_meant() {
         );
     }
 }
+
+#[tokio::test]
+async fn services_are_listed_as_they_are_configured() {
+    for house in houses().await {
+        let listed = house.json_of("/services").await;
+        let sync = json!({
+            "service": "sync-1.5", "application": "sync", "version": "1.5", "scope": SCOPE,
+            "pattern": "{node}/1.5/{uid}", "allocation": "least_loaded", "takes_new_users": true,
+            "token_duration_seconds": 3600, "secrets": 1, "nodes": 1,
+        });
+        assert_eq!(listed[0], sync);
+        assert_eq!((&listed[1]["service"], &listed[1]["scope"]), (&json!("notes-2"), &json!("notes")));
+        assert_eq!((&listed[1]["token_duration_seconds"], &listed[1]["nodes"]), (&json!(60), &json!(1)));
+        assert!(!listed.to_string().contains("of the notes"), "no secret is told");
+    }
+}
