@@ -139,7 +139,7 @@ pub(crate) fn path(segments: &[&str]) -> String {
 fn explained(error: anyhow::Error, socket: Option<&Path>) -> anyhow::Error {
     match (error.downcast_ref::<StoreError>(), socket) {
         (Some(StoreError::Owned { .. }), Some(socket)) => error.context(format!(
-            "nothing answers on {}; is the other process starting or stopping?",
+            "nothing answers on {}; is the other process starting, stopping or importing?",
             socket.display()
         )),
         _ => error,
