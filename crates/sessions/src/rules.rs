@@ -15,7 +15,7 @@ mod tests;
 mod users;
 
 pub use again::{History, Profile, Rotation, may_present_again};
-pub use decide::{Before, Next, Outcome, Policy, Presented, after, before};
+pub use decide::{Before, Next, Outcome, Policy, Presented, abandoned, after, before};
 pub use ending::{Cutoff, EndsOn, cutoff, is_refused};
 pub use grant::{GrantState, Reason};
 pub use limit::Limit;

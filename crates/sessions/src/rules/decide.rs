@@ -141,6 +141,17 @@ pub fn after(
     }
 }
 
+/// What becomes of a grant whose claim was taken from a process that is gone. That says nothing of its identity provider, so nobody
+/// waits: where the token may go again it goes at once, while its grace runs.
+pub fn abandoned(grant: &Presented, policy: &Policy, now: Millis) -> Next {
+    let history = History { unknowns: grant.history.unknowns.saturating_add(1), ..grant.history };
+    if may_present_again(policy.profile, history, grant.first_at, now) {
+        Next::Doubtful(now)
+    } else {
+        Next::Retired(Reason::LostReply)
+    }
+}
+
 /// An attempt that the identity provider did not take says nothing of an earlier one that it may have.
 fn doubtful_still(grant: &Presented, at: Millis) -> Next {
     match grant.state {

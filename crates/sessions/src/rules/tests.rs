@@ -253,6 +253,24 @@ proptest! {
     }
 }
 
+#[test]
+fn a_claim_that_is_taken_from_a_process_that_is_gone_goes_on_at_once_where_it_may() {
+    let mut grant = grant();
+    grant.failures = 7;
+    let within = [policy(Rotation::Always, 30), policy(Rotation::Sometimes, 30), policy(Rotation::Never, 0)];
+    for policy in within {
+        assert_eq!(abandoned(&grant, &policy, at(29_999)), Next::Doubtful(at(29_999)), "{policy:?}");
+    }
+    for policy in [policy(Rotation::Always, 30), policy(Rotation::Unknown, 30)] {
+        assert_eq!(abandoned(&grant, &policy, at(30_000)), Next::Retired(Reason::LostReply), "{policy:?}");
+    }
+    // Once, where this grant never saw it rotate.
+    grant.history.rotations = 0;
+    assert_eq!(abandoned(&grant, &policy(Rotation::Unknown, 0), at(1)), Next::Doubtful(at(1)));
+    grant.history.unknowns = 1;
+    assert_eq!(abandoned(&grant, &policy(Rotation::Unknown, 0), at(1)), Next::Retired(Reason::LostReply));
+}
+
 fn retired(reason: Reason, expires_at: Option<i64>) -> Retired {
     Retired { reason, issued_at: at(0), expires_at: expires_at.map(at) }
 }

@@ -4,7 +4,7 @@ use super::claim::{Claimed, claimed, claimed_columns};
 use super::ids;
 use super::rows::account;
 use super::settle::{Attempted, put_off};
-use crate::rules::{Chance, Next, Outcome, Policy, after};
+use crate::rules::{Next, Outcome, Policy, abandoned};
 use account::{AccountId, IdpId, Millis};
 use std::sync::Arc;
 use store::{Operation, StoreError, Tx};
@@ -50,7 +50,6 @@ pub(crate) struct Reap {
     /// Whose grants those are; locked first. Others' wait for the next turn.
     pub(crate) accounts: Vec<AccountId>,
     pub(crate) policies: Policies,
-    pub(crate) chance: Chance,
     pub(crate) now: Millis,
 }
 
@@ -102,7 +101,7 @@ impl Reap {
             account: it.account.clone(),
             fence: it.fence,
             generation: it.generation,
-            next: after(outcome, &it.presented, &policy, self.now, self.now, self.chance),
+            next: abandoned(&it.presented, &policy, self.now),
             renewal: None,
             failures: it.presented.failures,
             unknowns: it.presented.history.unknowns.saturating_add(1),

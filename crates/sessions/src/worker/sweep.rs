@@ -2,7 +2,7 @@
 //! of those who are gone are taken from them.
 
 use super::reseal::reseal;
-use crate::capability::{Inner, chance};
+use crate::capability::Inner;
 use crate::meters;
 use crate::rules::{Reason, WhenRetired};
 use crate::settings::hours;
@@ -146,7 +146,7 @@ async fn try_reap(inner: &Inner) -> Result<Reaped, StoreError> {
     let (now, settings) = (inner.now(), inner.settings());
     let accounts = inner.store.scan(FindAbandoned(now)).await?;
     let policies = Arc::new(move |idp: &account::IdpId| settings.policy(idp));
-    inner.store.run(Reap { accounts, policies, chance: chance(), now }).await
+    inner.store.run(Reap { accounts, policies, now }).await
 }
 
 /// Measures what is outstanding.
