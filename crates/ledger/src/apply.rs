@@ -2,6 +2,7 @@ use crate::consequence::{Consequence, News};
 use crate::receipts::Receipt;
 use crate::rules::{self, Account, Verdict};
 use crate::tombstones::{Tombstones, json};
+use crate::turns::{Entered, Told, Turn, Turns};
 use crate::{Received, SourceId, accounts, owe, receipts, sequencer};
 use account::{AccountId, EventKind, Millis};
 use serde::Serialize;
@@ -61,12 +62,13 @@ pub struct Ledger {
     pub(crate) store: Store,
     pub(crate) tombstones: Tombstones,
     pub(crate) consequences: Arc<[Arc<dyn Consequence>]>,
+    turns: Turns,
 }
 
 impl Ledger {
     /// The ledger in that store, with the consequences this node can carry out.
     pub fn new(store: Store, tombstones: Tombstones, consequences: Vec<Arc<dyn Consequence>>) -> Self {
-        Self { store, tombstones, consequences: consequences.into() }
+        Self { store, tombstones, consequences: consequences.into(), turns: Turns::default() }
     }
 
     /// The store it is in.
@@ -94,7 +96,8 @@ impl Ledger {
         Ok(applied.first().copied().unwrap_or(Applied::Known))
     }
 
-    /// Applies events in their order, in one transaction: all or none. When this returns, they are committed.
+    /// Applies events in their order, in one transaction: all or none. When this returns, they are committed. Batches that
+    /// are brought at once may share a transaction; one that cannot be applied does not keep the others from it.
     pub async fn apply_batch(&self, batch: Vec<Received>) -> Result<Vec<Applied>, LedgerError> {
         if batch.is_empty() {
             return Ok(Vec::new());
@@ -102,9 +105,57 @@ impl Ledger {
         if batch.len() > LARGEST_BATCH {
             return Err(LedgerError::TooMany { count: batch.len() });
         }
+        let batch = Arc::new(batch);
+        loop {
+            let turn = match self.turns.enter(&batch) {
+                Entered::AtOnce(turn) => turn,
+                Entered::Waits(told) => match told.await {
+                    Ok(Told::Turn(turn)) => turn,
+                    Ok(Told::Outcome(outcome)) => return Ok(outcome?),
+                    // Whoever took it along is gone. If it was committed, its receipts tell the next one so.
+                    Err(_) => continue,
+                },
+            };
+            return Ok(self.apply_in_turn(turn, batch).await?);
+        }
+    }
+
+    /// Applies a batch, and those that wait with it; tells those who brought them.
+    async fn apply_in_turn(&self, turn: Turn, own: Arc<Vec<Received>>) -> Result<Vec<Applied>, StoreError> {
+        let others = turn.take_along(LARGEST_BATCH - own.len());
+        let batches: Vec<_> =
+            std::iter::once(&own).chain(others.iter().map(|it| &it.batch)).map(Arc::clone).collect();
+        match self.transaction(batches).await {
+            Ok(mut applied) => {
+                let mut rest = applied.split_off(own.len());
+                for other in others {
+                    let next = rest.split_off(other.batch.len());
+                    other.tell(Ok(std::mem::replace(&mut rest, next)));
+                }
+                Ok(applied)
+            }
+            // Whose fault it is, is not known: each by itself.
+            Err(error) if !error.is_outage() && !others.is_empty() => {
+                for other in others {
+                    let outcome = self.transaction(vec![Arc::clone(&other.batch)]).await;
+                    other.tell(outcome);
+                }
+                self.transaction(vec![own]).await
+            }
+            Err(error) => {
+                for other in others {
+                    other.tell(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// One transaction for all of that; then whoever waits for events is signalled.
+    async fn transaction(&self, batches: Vec<Arc<Vec<Received>>>) -> Result<Vec<Applied>, StoreError> {
         let operation = Apply {
             now: self.store.clock().now(),
-            batch,
+            batches,
             tombstones: self.tombstones.clone(),
             consequences: Arc::clone(&self.consequences),
         };
@@ -147,7 +198,7 @@ impl Operation for Register {
 
 /// The transaction.
 struct Apply {
-    batch: Vec<Received>,
+    batches: Vec<Arc<Vec<Received>>>,
     now: Millis,
     tombstones: Tombstones,
     consequences: Arc<[Arc<dyn Consequence>]>,
@@ -167,9 +218,9 @@ impl Operation for Apply {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Done, StoreError> {
         let accounts: Vec<AccountId> =
-            self.batch.iter().map(|received| received.event.account.clone()).collect();
+            self.received().map(|received| received.event.account.clone()).collect();
         tx.lock_accounts(&accounts).await?;
-        let receipts: Vec<_> = self.batch.iter().map(Receipt::all_of).collect();
+        let receipts: Vec<_> = self.received().map(Receipt::all_of).collect();
         let seen = receipts::seen(tx, &receipts).await?;
         let before = self.load(tx, &accounts).await?;
         let folded = self.fold(&receipts, &seen, before.clone());
@@ -197,6 +248,11 @@ struct Folded<'a> {
 }
 
 impl Apply {
+    /// The events, in their order.
+    fn received(&self) -> impl Iterator<Item = &Received> {
+        self.batches.iter().flat_map(|batch| batch.iter())
+    }
+
     /// The accounts as they are. One that is not there may have been deleted and forgotten: then its tombstone
     /// speaks for it.
     async fn load(
@@ -224,7 +280,7 @@ impl Apply {
         let mut here: HashSet<&Receipt> = HashSet::new();
         let (mut applied, mut news, mut sources, mut ahead) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (at, received) in self.batch.iter().enumerate() {
+        for (at, received) in self.received().enumerate() {
             let first_here = receipts[at].iter().all(|receipt| here.insert(receipt));
             if seen.contains(&at) || !first_here {
                 applied.push(Applied::Known);

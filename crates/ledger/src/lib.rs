@@ -29,6 +29,7 @@ mod schema;
 mod sequencer;
 mod standing;
 mod tombstones;
+mod turns;
 
 pub use apply::{Applied, Ledger, LedgerError, committed};
 pub use capability::{Capability, Role, Worker};

@@ -7,6 +7,7 @@ mod crash;
 mod feed;
 mod forgetting;
 mod model;
+mod sharing;
 mod statements;
 mod tailing;
 mod told;
