@@ -1,7 +1,7 @@
 //! What an account event means here: logins are remembered, deliveries written, one a row for each relying party.
 
 use crate::handover::{Handover, Held};
-use crate::lanes::{Grant, Lanes};
+use crate::lanes::{Grant, Lane, Lanes};
 use crate::meters::{self, Counted};
 use crate::plan::{NO_ENDPOINT, Plan, Planned, matters, plan};
 use crate::snapshot::Snapshots;
@@ -164,6 +164,7 @@ impl WriteDeliveries {
         make_way(tx, &deletions, now).await?;
         let lines: BTreeSet<&Line> = told().map(|it| &it.line).filter(|it| !deletions.contains(it)).collect();
         let mut taken = busy(tx, &lines).await?;
+        let mut waits = Vec::new();
         let place = |planned: &Planned| {
             let is_first = if deletions.contains(&planned.line) {
                 planned.kind == EventKind::Delete && planned.part == 0
@@ -176,24 +177,22 @@ impl WriteDeliveries {
             if let Some(line) = line.filter(|_| head) {
                 taken.insert(line);
             }
-            let grant = if head && inline { self.leave_to_send(planned, now) } else { None };
+            let sender = if head && inline { self.lane_of(planned) } else { None };
+            let grant = sender.as_ref().and_then(|lane| lane.grant(1, now));
+            waits.extend(sender.filter(|_| grant.is_none()));
             Place { jti: time_ordered(now), head, grant }
         };
-        Ok(deliveries.iter().map(place).collect())
+        let places = deliveries.iter().map(place).collect();
+        if !waits.is_empty() {
+            tx.after_commit(move || waits.iter().for_each(|lane| lane.waits(1)));
+        }
+        Ok(places)
     }
 
-    /// Leave to send a delivery at once, where a worker of this process is there and the receiver has room.
-    fn leave_to_send(&self, planned: &Planned, now: Millis) -> Option<Grant> {
+    /// The lane of a delivery that a worker of this process sends, if there is one.
+    fn lane_of(&self, planned: &Planned) -> Option<Arc<Lane>> {
         let rp = planned.rp.as_ref().filter(|rp| rp.is_sent_to())?;
-        if !self.handover.is_open() {
-            return None;
-        }
-        let lane = self.lanes.of(rp)?;
-        let grant = lane.grant(1, now);
-        if grant.is_none() {
-            lane.expect_backlog(now);
-        }
-        grant
+        if self.handover.is_open() { self.lanes.of(rp) } else { None }
     }
 
     fn row<'a>(
@@ -264,15 +263,16 @@ impl WriteDeliveries {
         &self,
         deliveries: Vec<Planned>,
         places: Vec<Place>,
-        ids: &BTreeMap<String, i64>,
+        ids: &[i64],
         txns: &[String],
         fence: i64,
         now: Millis,
     ) {
-        let held = deliveries.into_iter().zip(places).filter_map(|(planned, place)| {
+        let numbered = deliveries.into_iter().zip(places).zip(ids);
+        let held = numbered.filter_map(|((planned, place), id)| {
             let mut grant = place.grant?;
             let delivery = Delivery {
-                id: *ids.get(&place.jti)?,
+                id: *id,
                 client_id: planned.line.client_id,
                 about: planned.line.about,
                 kind: planned.kind.as_str().to_owned(),

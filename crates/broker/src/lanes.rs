@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-/// After a delivery found no room, its lane is looked at again for this long: it may not be committed yet.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The most that is claimed of one relying party at once.
+const LARGEST_CLAIM: u32 = 128;
 
 /// When a relying party is spared, and for how long: while it fails it costs nothing.
 const SPARING: BreakerRules = BreakerRules {
@@ -37,10 +37,17 @@ pub(crate) struct Lane {
 struct LaneState {
     breaker: Breaker,
     bucket: Option<TokenBucket>,
-    /// There is more than was claimed, as far as is known.
-    has_backlog: bool,
-    /// Until then something may turn up that found no room when it was made.
-    expected_until: Millis,
+    waiting: Waiting,
+}
+
+/// How many deliveries are there to be claimed. While a claim is under way its room is nobody else's, so it asks for no
+/// more than there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// So many, as far as this process knows.
+    Known(u32),
+    /// Any number.
+    Unknown,
 }
 
 /// Leave for deliveries to begin.
@@ -55,8 +62,7 @@ impl Lane {
         let state = LaneState {
             breaker: Breaker::new(SPARING),
             bucket: rp.config.rate.map(|rate| TokenBucket::new(Rate::per_second(rate), rate, now)),
-            has_backlog: true,
-            expected_until: Millis::ZERO,
+            waiting: Waiting::Unknown,
         };
         let room = Arc::new(Semaphore::new(usize::try_from(rp.config.concurrency).unwrap_or(1)));
         let (webhook, meters) = (rp.config.webhook_url(), Attempts::of(&rp.client_id));
@@ -104,33 +110,53 @@ impl Lane {
         }
     }
 
-    /// There is something to claim that found no room, or will be in a moment: it may not be committed yet.
-    pub(crate) fn expect_backlog(&self, now: Millis) {
+    /// Leave for a claim of what waits, or, when it looks `everywhere`, of whatever there may be. From here on that counts
+    /// as claimed: it is there to be found by a transaction that begins now, and what turns up later is counted anew.
+    pub(crate) fn grant_claim(self: &Arc<Self>, everywhere: bool, now: Millis) -> Option<(Grant, Waiting)> {
+        let asked = if everywhere { Waiting::Unknown } else { self.state.lock().waiting };
+        let wanted = match asked {
+            Waiting::Known(count) => count.min(LARGEST_CLAIM),
+            Waiting::Unknown => LARGEST_CLAIM,
+        };
+        let grant = if wanted == 0 { None } else { self.grant(wanted, now) }?;
         let mut state = self.state.lock();
-        state.expected_until = state.expected_until.max(now.plus(LOOK_AGAIN));
+        state.waiting = match (asked, state.waiting) {
+            (Waiting::Unknown, _) => Waiting::Known(0),
+            (_, Waiting::Known(count)) => Waiting::Known(count.saturating_sub(grant.count())),
+            (_, Waiting::Unknown) => Waiting::Unknown,
+        };
+        Some((grant, asked))
     }
 
-    /// Everything that is due and committed is about to be claimed. Said before the claim looks, so that what turns up
-    /// while it does is not taken for claimed.
-    pub(crate) fn is_about_to_be_drained(&self) {
-        self.state.lock().has_backlog = false;
+    /// So many more wait.
+    pub(crate) fn waits(&self, more: u32) {
+        let waiting = &mut self.state.lock().waiting;
+        if let Waiting::Known(count) = waiting {
+            *count = count.saturating_add(more);
+        }
     }
 
-    /// There is more than was claimed.
-    pub(crate) fn has_backlog(&self) {
-        self.state.lock().has_backlog = true;
+    /// There may be any number more than was claimed.
+    pub(crate) fn may_have_more(&self) {
+        self.state.lock().waiting = Waiting::Unknown;
+    }
+
+    pub(crate) fn may_have_backlog(&self) -> bool {
+        self.state.lock().waiting != Waiting::Known(0)
+    }
+
+    /// Whether it would take half of what it takes at once.
+    pub(crate) fn is_half_empty(&self, now: Millis) -> bool {
+        let room = self.room.available_permits() * 2;
+        room >= usize::try_from(self.rp.config.concurrency).unwrap_or(1)
+            && self.state.lock().breaker.admission(now) == Admission::Any
     }
 
     /// Whether nothing is under way, being claimed, or known to be there.
     #[cfg(test)]
-    pub(crate) fn is_idle(&self, now: Millis) -> bool {
-        !self.may_have_backlog(now)
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.may_have_backlog()
             && Some(self.room.available_permits()) == usize::try_from(self.rp.config.concurrency).ok()
-    }
-
-    pub(crate) fn may_have_backlog(&self, now: Millis) -> bool {
-        let state = self.state.lock();
-        state.has_backlog || state.expected_until > now
     }
 }
 
@@ -229,16 +255,33 @@ mod tests {
     }
 
     #[test]
-    fn what_found_no_room_is_looked_for_although_a_claim_came_back_empty_meanwhile() {
+    fn a_claim_asks_for_what_waits_and_leaves_the_rest_of_the_room_to_others() {
         let lane = lane(|_| ());
-        assert!(lane.may_have_backlog(at(0)), "nothing is known yet");
-        lane.expect_backlog(at(0));
-        lane.is_about_to_be_drained();
-        assert!(lane.may_have_backlog(at(1)), "it may not have been committed when the claim looked");
-        assert!(!lane.may_have_backlog(at(3)));
-        lane.is_about_to_be_drained();
-        lane.has_backlog();
-        assert!(lane.may_have_backlog(at(3)), "it turned up while the claim looked");
+        let claim =
+            |everywhere| lane.grant_claim(everywhere, at(0)).map(|(grant, asked)| (grant.count(), asked));
+        assert_eq!(claim(false), Some((4, Waiting::Unknown)), "nothing is known yet");
+        assert_eq!((claim(false), lane.may_have_backlog()), (None, false));
+        lane.waits(3);
+        assert_eq!(claim(false), Some((3, Waiting::Known(3))));
+        assert!(!lane.may_have_backlog());
+        lane.waits(6);
+        assert_eq!(claim(false), Some((4, Waiting::Known(6))), "there is room for no more");
+        assert_eq!(claim(false), Some((2, Waiting::Known(2))));
+        assert_eq!(claim(true), Some((4, Waiting::Unknown)));
+        lane.may_have_more();
+        lane.waits(1);
+        assert_eq!(claim(false), Some((4, Waiting::Unknown)));
+    }
+
+    #[test]
+    fn what_turns_up_while_a_claim_looks_is_not_taken_for_claimed() {
+        let lane = lane(|_| ());
+        let (grant, _) = lane.grant_claim(true, at(0)).expect("room");
+        assert!(!lane.may_have_backlog());
+        lane.waits(1);
+        assert!(lane.may_have_backlog());
+        grant.give_back(at(0));
+        assert!(lane.may_have_backlog());
     }
 
     #[test]

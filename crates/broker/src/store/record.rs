@@ -8,19 +8,24 @@ use super::rows::{About, event_type};
 use crate::{ClientId, EventType};
 use account::Millis;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use store::{StoreError, Tx};
+use std::collections::BTreeSet;
+use store::{Engine, StoreError, Tx};
 
 store::statements! {
+    // The numbers of so many rows, drawn before they are written: to be told them by the insert costs SQLite a table of its
+    // own for each row, and PostgreSQL tells them in no order.
+    static NUMBERS = per_engine {
+        sqlite: "select coalesce((select seq from sqlite_sequence where name = 'deliveries'), 0) + 1 where $1 > 0",
+        postgres: "select nextval(pg_get_serial_sequence('deliveries', 'id')) from generate_series(1, $1)",
+    };
     pub(super) static INSERT = both(
-        "insert into deliveries (client_id, idp, subject, version, part, kind, event_type, payload, jti, txn, iat,
+        "insert into deliveries (id, client_id, idp, subject, version, part, kind, event_type, payload, jti, txn, iat,
            event_at, created_at, state, head, due_at, owner, fence, failures, reason, settled_at)
-         select r.client_id, r.idp, r.subject, r.version, r.part, r.kind, r.event_type, r.payload, r.jti, r.txn, r.iat,
+         select r.id, r.client_id, r.idp, r.subject, r.version, r.part, r.kind, r.event_type, r.payload, r.jti, r.txn, r.iat,
            r.event_at, r.created_at, r.state, r.head, r.due_at, r.owner, r.fence, 0, r.reason, r.settled_at
-         from {each $1: client_id text, idp text, subject text, version bigint, part smallint, kind text,
+         from {each $1: id bigint, client_id text, idp text, subject text, version bigint, part smallint, kind text,
            event_type text, payload text, jti text, txn text, iat bigint, event_at bigint, created_at bigint,
-           state smallint, head smallint, due_at bigint, owner text, fence bigint, reason text, settled_at bigint} as r
-         where true returning id, jti");
+           state smallint, head smallint, due_at bigint, owner text, fence bigint, reason text, settled_at bigint} as r");
     pub(super) static BUSY = both(
         "select r.at from {each $1: at bigint, client_id text, idp text, subject text} as r
          where exists (select 1 from deliveries d
@@ -187,17 +192,32 @@ pub(crate) struct NewRow<'a> {
     pub(crate) settled_at: Option<Millis>,
 }
 
-/// Writes rows; their ids by `jti`.
-pub(crate) async fn insert(
-    tx: &mut Tx<'_>,
-    rows: &[NewRow<'_>],
-) -> Result<BTreeMap<String, i64>, StoreError> {
-    if rows.is_empty() {
-        return Ok(BTreeMap::new());
+/// Writes rows; their ids, in the same order.
+pub(crate) async fn insert(tx: &mut Tx<'_>, rows: &[NewRow<'_>]) -> Result<Vec<i64>, StoreError> {
+    #[derive(Serialize)]
+    struct Numbered<'a> {
+        id: i64,
+        #[serde(flatten)]
+        row: &'a NewRow<'a>,
     }
-    let ids =
-        tx.query(&INSERT, &[(&json(rows)).into()], |row| Ok((row.text(1)?.to_owned(), row.int(0)?))).await?;
-    Ok(ids.into_iter().collect())
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = numbers(tx, rows.len()).await?;
+    let numbered = ids.iter().zip(rows).map(|(id, row)| Numbered { id: *id, row });
+    tx.execute(&INSERT, &[(&json(numbered)).into()]).await?;
+    Ok(ids)
+}
+
+/// The numbers of the next so many rows, rising.
+async fn numbers(tx: &mut Tx<'_>, count: usize) -> Result<Vec<i64>, StoreError> {
+    let wanted = i64::try_from(count).unwrap_or(i64::MAX);
+    let drawn = tx.query(&NUMBERS, &[wanted.into()], |row| row.int(0)).await?;
+    Ok(match (tx.engine(), drawn.first()) {
+        // There is one writer: what follows its last number is free.
+        (Engine::Sqlite, Some(first)) => (*first..).take(count).collect(),
+        _ => drawn,
+    })
 }
 
 /// Gives lines without a head their first pending row for one; how many got one.

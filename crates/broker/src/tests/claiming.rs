@@ -17,6 +17,10 @@ async fn claim(house: &House, owner: &str, most: u32) -> Vec<Delivery> {
 }
 
 async fn settle(house: &House, delivery: &Delivery, next: Next) -> Settled {
+    settle_together(house, std::slice::from_ref(delivery), next).await
+}
+
+async fn settle_together(house: &House, deliveries: &[Delivery], next: Next) -> Settled {
     let now = house.clock.now();
     let attempt = Attempt {
         at: now,
@@ -26,7 +30,7 @@ async fn settle(house: &House, delivery: &Delivery, next: Next) -> Settled {
         detail: None,
         answer: None,
     };
-    let attempted = Attempted {
+    let attempted = |delivery: &Delivery| Attempted {
         id: delivery.id,
         fence: delivery.fence,
         line: Line { client_id: delivery.client_id.clone(), about: delivery.about.clone() },
@@ -35,10 +39,11 @@ async fn settle(house: &House, delivery: &Delivery, next: Next) -> Settled {
         failures: 0,
         next,
         effects: vec![Effect::ReleaseLine],
-        attempt,
+        attempt: attempt.clone(),
     };
+    let attempts = deliveries.iter().map(attempted).collect();
     let cipher = house.inner().snapshots.cipher.clone();
-    let settle = Settle { attempts: vec![attempted], cipher, now, failing_limit: Millis::ZERO };
+    let settle = Settle { attempts, cipher, now, failing_limit: Millis::ZERO };
     house.store.run(settle).await.expect("the store answers")
 }
 
@@ -91,13 +96,36 @@ async fn the_outcome_of_a_claim_that_was_lost_changes_nothing() {
 }
 
 #[tokio::test]
+async fn of_outcomes_that_are_settled_together_only_those_of_claims_that_hold_count() {
+    for house in with_deliveries(2).await {
+        for user in ["u0", "u1"] {
+            house.happens(user, 901, Change::PasswordChange).await;
+        }
+        let first = claim(&house, "one", 2).await;
+        house.clock.advance(LEASE);
+        assert_eq!(claim(&house, "two", 1).await[0].id, first[0].id);
+        let settled = settle_together(&house, &first, Next::Ended(Terminal::Delivered)).await;
+        assert_eq!(settled.released, [(client("aaaa"), 1)].into(), "the line of the one that ended");
+        assert_eq!(
+            house.shown().await,
+            [
+                "aaaa u0 password-change pending 0",
+                "aaaa u1 password-change delivered 0",
+                "aaaa u0 password-change pending 0",
+                "aaaa u1 password-change pending 0"
+            ]
+        );
+    }
+}
+
+#[tokio::test]
 async fn ending_one_lets_the_next_of_its_line_go_and_says_so() {
     for house in with_deliveries(1).await {
         house.happens("u0", 901, Change::PasswordChange).await;
         let first = claim(&house, "one", 10).await;
         assert_eq!(first.len(), 1, "one of a line at a time");
         let settled = settle(&house, &first[0], Next::Ended(Terminal::Delivered)).await;
-        assert_eq!(settled.released, [client("aaaa")].into());
+        assert_eq!(settled.released, [(client("aaaa"), 1)].into());
         let second = claim(&house, "one", 10).await;
         assert_eq!((second.len(), second[0].id), (1, 2));
         assert_eq!(settle(&house, &second[0], Next::Ended(Terminal::Delivered)).await, Settled::default());

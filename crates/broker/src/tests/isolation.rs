@@ -93,8 +93,7 @@ async fn what_a_commit_leaves_goes_out_without_a_claim() {
         house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
         let running = Running::start(&house);
         until("the worker is there", async || house.inner().handover.is_open()).await;
-        let now = house.clock.now();
-        let is_idle = async || house.inner().lanes.get(&client("aaaa")).is_some_and(|lane| lane.is_idle(now));
+        let is_idle = async || house.inner().lanes.get(&client("aaaa")).is_some_and(|lane| lane.is_idle());
         until("the first look is over", is_idle).await;
         house.happens("u1", 900, Change::PasswordChange).await;
         let made = &house.deliveries().await[0];

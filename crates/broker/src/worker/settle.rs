@@ -14,10 +14,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The most outcomes that are settled in one transaction.
 const LARGEST: usize = 256;
-/// Fewer are not settled at once: a transaction costs much the same for one as for this many …
+/// Fewer are not settled at once while more are to come: a transaction costs much the same for one as for this many …
 const ENOUGH: usize = 32;
-/// … but they wait no longer than this for more.
-const LINGER: Duration = Duration::from_millis(4);
+/// … but they wait no longer than this.
+const LINGER: Duration = Duration::from_millis(8);
 /// Between two tries while the store is down.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -32,28 +32,28 @@ pub(crate) struct Outcome {
 pub(super) async fn run(inner: Arc<Inner>, mut outcomes: UnboundedReceiver<Outcome>) {
     let mut batch = Vec::new();
     while outcomes.recv_many(&mut batch, LARGEST).await > 0 {
-        if batch.len() < ENOUGH {
-            tokio::time::sleep(LINGER).await;
-            gather(&mut outcomes, &mut batch);
-        }
+        linger(&mut outcomes, &mut batch).await;
         let settled = settle(&inner, &batch).await;
         // The room is given back now: the outcomes are committed, or the claims have been left to their leases.
         let lanes: Vec<_> = batch.drain(..).map(|it| it.attempted.line.client_id).collect();
         follow_up(&inner, &settled);
-        let now = inner.now();
-        let has_more = |client_id| inner.lanes.get(client_id).is_some_and(|lane| lane.may_have_backlog(now));
+        let has_more = |client_id| inner.lanes.get(client_id).is_some_and(|lane| lane.may_have_backlog());
         if lanes.iter().any(has_more) {
             inner.room.notify_one();
         }
     }
 }
 
-/// Takes in what has come meanwhile.
-fn gather(outcomes: &mut UnboundedReceiver<Outcome>, batch: &mut Vec<Outcome>) {
-    while batch.len() < LARGEST
-        && let Ok(outcome) = outcomes.try_recv()
-    {
-        batch.push(outcome);
+/// Takes in what comes until there is enough, nobody is left to bring more, or it has taken long enough.
+async fn linger(outcomes: &mut UnboundedReceiver<Outcome>, batch: &mut Vec<Outcome>) {
+    let over = tokio::time::sleep(LINGER);
+    tokio::pin!(over);
+    // Each delivery under way holds a sender; the one that is always there is the worker's.
+    while batch.len() < ENOUGH && outcomes.sender_strong_count() > 1 {
+        tokio::select! {
+            () = &mut over => return,
+            more = outcomes.recv_many(batch, LARGEST - batch.len()) => if more == 0 { return },
+        }
     }
 }
 
@@ -88,9 +88,9 @@ fn is_passing(error: &StoreError) -> bool {
 }
 
 fn follow_up(inner: &Inner, settled: &Settled) {
-    for client_id in &settled.released {
+    for (client_id, heads) in &settled.released {
         if let Some(lane) = inner.lanes.get(client_id) {
-            lane.has_backlog();
+            lane.waits(*heads);
         }
     }
     for (client_id, reason) in &settled.disabled {

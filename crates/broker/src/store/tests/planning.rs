@@ -27,6 +27,7 @@ fn hot() -> Vec<(&'static Sql, usize)> {
         (&record::TAKE_IN, 2),
         (&record::PROMOTE, 1),
         (&settle::END, 2),
+        (&settle::ENDED, 2),
         (&settle::PUT_OFF, 1),
         (&erasure::ERASE, 3),
         (&logins::OF, 1),
