@@ -158,7 +158,7 @@ impl From<tokio_postgres::Error> for StoreError {
             }
             _ if *state == SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly { reason },
             _ if matches!(state.code(), "0A000" | "26000") => Self::Stale { reason },
-            _ if matches!(state.code(), "57P01" | "57P02" | "57P03") => Self::Lost { reason },
+            _ if matches!(state.code(), "57P01" | "57P02" | "57P03" | "25P03") => Self::Lost { reason },
             // connection exception, insufficient resources, operator intervention (shutdown, cancel), system error,
             // authorisation: somebody must mend it, and until then it is an outage
             Some("08" | "28" | "53" | "55" | "57" | "58") => Self::Unavailable { reason },

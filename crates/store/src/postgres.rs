@@ -22,13 +22,14 @@ const ATTEMPTS: u32 = 10;
 /// How long a COMMIT may go unanswered before its outcome counts as unknown; and a ROLLBACK, before its connection is
 /// given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-const BEGIN: &str = "begin isolation level read committed";
 const BEGIN_SCAN: &str = "begin isolation level repeatable read, read only";
 
 pub(crate) struct Postgres {
     pool: Pool,
     shared: Shared,
     transaction_timeout: Duration,
+    /// How a transaction begins.
+    begin: String,
     listen: connect::Address,
 }
 
@@ -54,6 +55,7 @@ impl Postgres {
                 wait,
             ),
             transaction_timeout: Duration::from_millis(settings.transaction_timeout_ms),
+            begin: begin(settings.transaction_timeout_ms),
             listen,
         })
     }
@@ -64,7 +66,7 @@ impl Postgres {
 
     /// Runs an operation until it commits, fails for good, or lost too often.
     pub(crate) async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
-        let outcome = self.run_as(BEGIN, operation).await;
+        let outcome = self.run_as(&self.begin, operation).await;
         if let Err(StoreError::ReadOnly { .. }) = outcome {
             self.start_over();
         }
@@ -156,6 +158,14 @@ impl Postgres {
     }
 }
 
+/// A process that stands still in mid-transaction cannot keep its own deadline: the server ends its session, so that
+/// nobody waits for its locks any longer than that.
+fn begin(timeout_ms: u64) -> String {
+    format!(
+        "begin isolation level read committed; set local idle_in_transaction_session_timeout = {timeout_ms}"
+    )
+}
+
 /// Everything up to, and not including, the COMMIT.
 async fn run_uncommitted<O: Operation>(
     begin: &str,
@@ -231,7 +241,7 @@ fn told(error: StoreError, attempts: u32, unanswered: Option<String>) -> StoreEr
 }
 
 fn is_shutdown(code: &SqlState) -> bool {
-    matches!(code.code(), "57P01" | "57P02" | "57P03") || code.code().starts_with("08")
+    matches!(code.code(), "57P01" | "57P02" | "57P03" | "25P03") || code.code().starts_with("08")
 }
 
 /// A short wait that grows, spread out so that those who collided do not collide again.

@@ -44,6 +44,8 @@ pub async fn postgres_with(
     change: impl FnOnce(&mut Settings),
 ) -> TestStore {
     let mut settings = Settings::at(testkit::postgres_server().fresh_database().await);
+    // Machines that run tests are busy: that a read is given up is for the tests of that.
+    settings.read_timeout_ms = 5_000;
     change(&mut settings);
     opened(settings, migrations, None).await
 }

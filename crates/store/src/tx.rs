@@ -3,6 +3,7 @@ use crate::sqlite::rows::{self, Cell};
 use crate::{Engine, Row, Sql, StoreError, Value};
 use account::AccountId;
 use postgres_types::ToSql;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// A transaction on either engine.
@@ -137,6 +138,21 @@ impl<'a> Tx<'a> {
         self.query(&LOCK_ACCOUNTS, &[Value::Text(&lock_keys(accounts))], |_| Ok(())).await.map(drop)
     }
 
+    /// Locks those of the accounts that nobody else has locked, without waiting for any; which those are. As
+    /// [`lock_accounts`](Self::lock_accounts) the first statement that needs it.
+    pub async fn try_lock_accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError> {
+        if self.engine() == Engine::Sqlite || accounts.is_empty() {
+            return Ok(accounts.to_vec());
+        }
+        let keys = lock_keys(accounts);
+        let locked: HashSet<i64> = self
+            .query(&TRY_LOCK_ACCOUNTS, &[Value::Text(&keys)], |row| row.int(0))
+            .await?
+            .into_iter()
+            .collect();
+        Ok(accounts.iter().filter(|account| locked.contains(&lock_key(account))).cloned().collect())
+    }
+
     /// Opens a savepoint: what follows can be [undone](Self::undo) alone.
     pub async fn savepoint(&mut self) -> Result<(), StoreError> {
         self.at_savepoint = self.afterwards.len();
@@ -176,6 +192,13 @@ crate::statements! {
             "select pg_advisory_xact_lock(k)
              from (select distinct value::bigint as k from json_array_elements_text($1::json) order by k) as keys",
     };
+    static TRY_LOCK_ACCOUNTS = per_engine {
+        sqlite: "select 1 where $1 is null",
+        postgres:
+            "select k from (select k, pg_try_advisory_xact_lock(k) as is_ours
+               from (select distinct value::bigint as k from json_array_elements_text($1::json)) as keys) as tried
+             where is_ours",
+    };
 }
 
 /// The accounts' lock keys as a JSON array: 64 bits of a digest each, so that two accounts share a key only by
@@ -183,15 +206,18 @@ crate::statements! {
 fn lock_keys(accounts: &[AccountId]) -> String {
     let mut keys = String::with_capacity(2 + accounts.len() * 21);
     for account in accounts {
-        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        digest.update(account.idp.as_str().as_bytes());
-        digest.update(&[0]);
-        digest.update(account.subject.as_str().as_bytes());
-        let key = digest.finish().as_ref().first_chunk().map_or(0, |first| i64::from_be_bytes(*first));
-        let _ = write!(keys, "{}{key}", if keys.is_empty() { '[' } else { ',' });
+        let _ = write!(keys, "{}{}", if keys.is_empty() { '[' } else { ',' }, lock_key(account));
     }
     keys.push(']');
     keys
+}
+
+fn lock_key(account: &AccountId) -> i64 {
+    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    digest.update(account.idp.as_str().as_bytes());
+    digest.update(&[0]);
+    digest.update(account.subject.as_str().as_bytes());
+    digest.finish().as_ref().first_chunk().map_or(0, |first| i64::from_be_bytes(*first))
 }
 
 /// Every operation runs inside a transaction. SQLite may have rolled it back by itself at an earlier statement (a full

@@ -6,7 +6,8 @@ use crate::world::{PATIENCE, World};
 use serde_json::{Value, json};
 use standins::{Endpoint, LoginClient, LoginTokens, Rotation};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use testkit::wait_until;
 
 /// People log in to `web`, and access tokens are refreshed a second before their end.
@@ -82,8 +83,15 @@ impl Service {
 
     /// All live sessions as a node sees them.
     pub(crate) fn all(&self, node: &Node) -> Vec<Value> {
-        let listed = self.ask(node, "GET", "/sessions?idp=fxa&limit=1000", &Value::Null).json();
-        listed.as_array().expect("a list").clone()
+        let listed = || self.ask(node, "GET", "/sessions?idp=fxa&limit=1000", &Value::Null);
+        let mut answer = listed();
+        let end = Instant::now() + PATIENCE;
+        // Where its store has only just come back it may say once more that it is away.
+        while answer.status == 503 && Instant::now() < end {
+            sleep(Duration::from_millis(100));
+            answer = listed();
+        }
+        answer.json().as_array().unwrap_or_else(|| panic!("a list, not {answer:?}")).clone()
     }
 
     /// How often each live session's grant was refreshed; of one that is not refreshed any more, nothing.

@@ -7,6 +7,7 @@ mod coming;
 mod commands;
 mod docs;
 mod doors;
+mod dying;
 mod events;
 mod every_command;
 mod faults;

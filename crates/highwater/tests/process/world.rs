@@ -26,8 +26,13 @@ impl World {
         let clock = Clock::system();
         let idp = StandInIdp::start(Arc::new(move || clock.now())).await.expect("it starts");
         let url = idp.url();
-        let by_default =
-            [("IDP__0__ISSUERS", &*url), ("IDP__0__SERVER_URL", &*url), ("IDP__0__SET_AUDIENCE", AUDIENCE)];
+        let by_default = [
+            ("IDP__0__ISSUERS", &*url),
+            ("IDP__0__SERVER_URL", &*url),
+            ("IDP__0__SET_AUDIENCE", AUDIENCE),
+            // Machines that run tests are busy.
+            ("STORE__READ_TIMEOUT_MS", "5000"),
+        ];
         let all = by_default.iter().chain(settings);
         let house = all.fold(House::new(), |house, (name, value)| house.with(name, value));
         let node = house.serve(&[]);

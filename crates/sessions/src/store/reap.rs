@@ -47,7 +47,7 @@ impl Operation for FindAbandoned {
 
 /// Takes claims away from owners who are not heard of: their refresh tokens were perhaps presented, perhaps not.
 pub(crate) struct Reap {
-    /// Whose grants those are; locked first. Others' wait for the next turn.
+    /// Whose grants those are; locked first, as far as they are free. Others' wait for the next turn.
     pub(crate) accounts: Vec<AccountId>,
     pub(crate) policies: Policies,
     pub(crate) now: Millis,
@@ -74,13 +74,11 @@ impl Operation for Reap {
             tx.execute(&FORGET_OLD, &[self.now.minus(std::time::Duration::from_hours(24)).into()]).await?;
             return Ok(reaped);
         }
-        tx.lock_accounts(&self.accounts).await?;
+        // Whose account somebody else is at waits for the next turn, and keeps nobody else waiting.
+        let ours = tx.try_lock_accounts(&self.accounts).await?;
         let abandoned = tx.query(&ABANDONED, &[self.now.into(), MOST.into()], claimed).await?;
-        let attempts: Vec<Attempted> = abandoned
-            .iter()
-            .filter(|it| self.accounts.contains(&it.account))
-            .map(|it| self.given_up(it))
-            .collect();
+        let attempts: Vec<Attempted> =
+            abandoned.iter().filter(|it| ours.contains(&it.account)).map(|it| self.given_up(it)).collect();
         for it in &attempts {
             match it.next {
                 Next::Retired(_) => reaped.retired += 1,

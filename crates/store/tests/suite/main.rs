@@ -8,6 +8,7 @@ mod crash;
 mod errors;
 mod groups;
 mod leases;
+mod locks;
 mod migrations;
 mod outage;
 mod owner;
