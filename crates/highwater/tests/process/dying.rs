@@ -59,7 +59,7 @@ impl Kept {
     }
 
     /// The node is killed, and another one starts in its place.
-    fn is_killed(mut self) -> Self {
+    fn killed(mut self) -> Self {
         self.world.node.kill();
         self.world.node = self.world.house.serve(&[]);
         self
@@ -84,7 +84,7 @@ async fn before_anything_is_read_of_what_it_sends() {
         let elsewhere = format!("idp.0.login.token_url=http://{}/", silent.local_addr().expect("bound"));
         kept.world.node = kept.world.house.serve(&["--set", &elsewhere]);
         drop(block_in_place(|| silent.accept()).expect("it connects when its claim has committed"));
-        kept.is_killed().goes_on().await;
+        kept.killed().goes_on().await;
     }
 }
 
@@ -92,7 +92,7 @@ async fn before_anything_is_read_of_what_it_sends() {
 async fn before_the_identity_provider_has_done_anything() {
     for kept in Kept::on_each_engine(IN_GRACE, &[GRACE]).await {
         kept.is_asked(Endpoint::Token, Fault::before(How::Hang)).await;
-        kept.is_killed().goes_on().await;
+        kept.killed().goes_on().await;
     }
 }
 
@@ -100,7 +100,7 @@ async fn before_the_identity_provider_has_done_anything() {
 async fn after_it_has_and_before_its_reply() {
     for kept in Kept::on_each_engine(IN_GRACE, &[GRACE]).await {
         kept.is_asked(Endpoint::Token, Fault::after(How::Hang)).await;
-        kept.is_killed().goes_on().await;
+        kept.killed().goes_on().await;
     }
 }
 
@@ -108,7 +108,7 @@ async fn after_it_has_and_before_its_reply() {
 async fn where_no_grace_runs_the_session_lives_on_and_nothing_is_presented_twice() {
     for kept in Kept::on_each_engine(Rotation::Strict, &[]).await {
         kept.is_asked(Endpoint::Token, Fault::after(How::Hang)).await;
-        let kept = kept.is_killed();
+        let kept = kept.killed();
         let retired = async || kept.show()["grant"]["state"] == "retired";
         wait_until("it is retired", PATIENCE, retired).await;
         assert_eq!(kept.show()["grant"]["reason"], "lost_reply");
@@ -150,7 +150,7 @@ async fn in_a_revocation() {
         let asked = async || kept.logins().requests(Endpoint::Revocation) > 0;
         wait_until("it is asked", PATIENCE, asked).await;
         assert!(kept.logins().refresh_tokens().iter().any(|it| kept.logins().is_live(it)));
-        let kept = kept.is_killed();
+        let kept = kept.killed();
         let revoked = async || !kept.logins().refresh_tokens().iter().any(|it| kept.logins().is_live(it));
         wait_until("it is revoked", Duration::from_mins(4), revoked).await;
         assert_eq!(kept.show()["state"], "ended");

@@ -34,13 +34,13 @@ async fn accounts_that_nobody_is_at_can_be_had() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn whoever_does_not_wait_has_those_that_nobody_else_is_at() {
     let test = postgres(&[MIGRATIONS]).await;
     let (locked, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let holder = {
-        let (store, locked, done) = (test.store.clone(), Arc::clone(&locked), Arc::clone(&done));
-        let holds = steps(move |tx| {
+    let holds = {
+        let (locked, done) = (Arc::clone(&locked), Arc::clone(&done));
+        steps(move |tx| {
             let (locked, done) = (Arc::clone(&locked), Arc::clone(&done));
             Box::pin(async move {
                 tx.lock_accounts(&[account("a")]).await?;
@@ -48,13 +48,17 @@ async fn whoever_does_not_wait_has_those_that_nobody_else_is_at() {
                 done.notified().await;
                 Ok(())
             })
-        });
-        tokio::spawn(async move { store.run(holds).await })
+        })
     };
-    locked.notified().await;
-    assert_eq!(free(&test.store).await, [account("b")]);
-    done.notify_one();
-    holder.await.expect("no panic").expect("committed");
+    let meanwhile = async {
+        locked.notified().await;
+        let free = free(&test.store).await;
+        done.notify_one();
+        free
+    };
+    let (held, free_then) = tokio::join!(test.store.run(holds), meanwhile);
+    held.expect("committed");
+    assert_eq!(free_then, [account("b")]);
     assert_eq!(free(&test.store).await, a_and_b());
 }
 
