@@ -11,8 +11,10 @@ use std::time::Duration;
 use testkit::{Postgres, wait_until};
 
 const COUNT: usize = 60;
-/// So long that at any moment some are on their way.
+/// How long an answer takes.
 const FAR: Duration = Duration::from_secs(1);
+/// So long that most sessions wait for an answer.
+const LONG: Duration = Duration::from_secs(10);
 /// A grace that does not end while a slow machine starts a process a hundred times: that it ends is the rules' to show.
 const LONG_GRACE: (&str, &str) = (GRACE.0, "86400");
 const RENEWED: &str = "highwater_sessions_renewed";
@@ -47,6 +49,16 @@ impl Pair {
         .await;
         pair
     }
+
+    /// Answers take long for a while: until half of the sessions wait for one, at one node or the other.
+    async fn both_wait_for_answers(&self) {
+        let logins = self.world.idp.logins();
+        let asked = logins.requests(Endpoint::Token);
+        logins.take(Endpoint::Token, LONG);
+        let half = COUNT as u64 / 2;
+        wait_until("they wait", PATIENCE, async || logins.requests(Endpoint::Token) >= asked + half).await;
+        logins.take(Endpoint::Token, FAR);
+    }
 }
 
 /// Until a node has judged what another had begun.
@@ -60,7 +72,9 @@ fn in_grace() -> Rotation {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_share_the_work_and_when_one_is_killed_the_other_goes_on_with_all_of_it() {
-    let Pair { world, other, service, _postgres } = Pair::at_work(in_grace(), &[GRACE]).await;
+    let pair = Pair::at_work(in_grace(), &[GRACE]).await;
+    pair.both_wait_for_answers().await;
+    let Pair { world, other, service, _postgres } = pair;
     world.node.kill();
     takes_over(&service, &other).await;
     service.all_go_on(&other).await;
@@ -70,7 +84,9 @@ async fn two_nodes_share_the_work_and_when_one_is_killed_the_other_goes_on_with_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_slept_beyond_its_lease_presents_nothing_a_second_time_and_works_again() {
-    let Pair { world, other, service, _postgres } = Pair::at_work(Rotation::Strict, &[]).await;
+    let pair = Pair::at_work(Rotation::Strict, &[]).await;
+    pair.both_wait_for_answers().await;
+    let Pair { world, other, service, _postgres } = pair;
     let sleeper = &world.node;
     sleeper.signal("STOP");
     takes_over(&service, &other).await;

@@ -146,7 +146,7 @@ async fn a_flood_of_junk_stops_nothing() {
 async fn stoppable() -> (Postgres, Ledger) {
     let server = Postgres::start();
     let at = Settings::at(server.fresh_database().await);
-    let settings = Settings { wait_timeout_ms: 500, read_timeout_ms: 5_000, ..at };
+    let settings = Settings { read_timeout_ms: 5_000, ..at };
     let store = Store::open(&settings, Clock::manual(START)).expect("the store can be opened");
     store.migrate(&[ledger::MIGRATIONS]).await.expect("migrated");
     (server, ledger(&store))
