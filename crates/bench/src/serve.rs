@@ -23,15 +23,19 @@ pub(crate) use verify::SCOPE;
 
 use crate::process::READY;
 use anyhow::{Context, Result};
-use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use axum::serve::ListenerExt;
+use axum::{Router, ServiceExt};
 use clap::Subcommand;
 use house::House;
+use std::convert::Infallible;
 use std::io::{Read, Write, stdin, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tower::Service;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -203,10 +207,18 @@ async fn as_a_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Se
 }
 
 async fn listen(router: Router) -> Result<()> {
+    listen_with(router).await
+}
+
+async fn listen_with<S>(service: S) -> Result<()>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let (listener, address) = listener().await?;
     ready(&address.to_string())?;
     // As in the product, routes know where a client is.
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
         done = axum::serve(listener, service).into_future() => Ok(done?),
         told = until_told_to_end() => told,

@@ -33,12 +33,51 @@ pub enum BadAuthorization {
 pub fn bearer_token<'a>(
     headers: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<&'a str>, BadAuthorization> {
+    credentials(headers)?.map(|credentials| credentials.token()).transpose()
+}
+
+/// What a request's `Authorization` header has after `Bearer`.
+#[derive(Clone, Copy)]
+pub(crate) struct Credentials<'a> {
+    spaces: usize,
+    after_spaces: &'a [u8],
+}
+
+/// The credentials in a request's `Authorization` headers; as [`bearer_token`], but nobody has looked at them yet.
+pub(crate) fn credentials<'a>(
+    headers: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<Credentials<'a>>, BadAuthorization> {
     let mut headers = headers.into_iter();
     let Some(header) = headers.next() else { return Ok(None) };
     if headers.next().is_some() {
         return Err(BadAuthorization::Repeated);
     }
-    after_scheme(header.trim_ascii()).map(b64token).transpose()
+    Ok(after_scheme(header.trim_ascii()).map(Credentials::of))
+}
+
+impl<'a> Credentials<'a> {
+    fn of(rest: &'a [u8]) -> Self {
+        let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+        Self { spaces, after_spaces: &rest[spaces..] }
+    }
+
+    /// The token, if these are one; something that is none otherwise.
+    pub(crate) fn as_bytes(&self) -> &'a [u8] {
+        self.after_spaces
+    }
+
+    /// The token, if these are one (RFC 6750 section 2.1).
+    pub(crate) fn token(&self) -> Result<&'a str, BadAuthorization> {
+        let token = self.after_spaces;
+        let name = without_padding(token);
+        let is_good = self.spaces > 0
+            && !name.is_empty()
+            && name.iter().fold(true, |is_good, byte| is_good & is_b64(*byte));
+        match str::from_utf8(token) {
+            Ok(token) if is_good => Ok(token),
+            _ => Err(what_is_wrong(token)),
+        }
+    }
 }
 
 /// What comes after `Bearer`; `None` for another scheme.
@@ -47,18 +86,6 @@ fn after_scheme(header: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = header.split_at_checked(SCHEME.len())?;
     // `Bearers` is a scheme of its own; what cannot be part of a name ends this one.
     (scheme.eq_ignore_ascii_case(SCHEME) && !rest.first().copied().is_some_and(is_tchar)).then_some(rest)
-}
-
-fn b64token(rest: &[u8]) -> Result<&str, BadAuthorization> {
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    let token = &rest[spaces..];
-    let name = without_padding(token);
-    let is_good =
-        spaces > 0 && !name.is_empty() && name.iter().fold(true, |is_good, byte| is_good & is_b64(*byte));
-    match str::from_utf8(token) {
-        Ok(token) if is_good => Ok(token),
-        _ => Err(what_is_wrong(token)),
-    }
 }
 
 fn what_is_wrong(rest: &[u8]) -> BadAuthorization {
@@ -76,8 +103,7 @@ fn without_padding(token: &[u8]) -> &[u8] {
     &token[..end]
 }
 
-/// RFC 6750 section 2.1, without the padding. Arithmetic, not a table: so many bytes are looked at together, and every
-/// request passes through here.
+/// RFC 6750 section 2.1, without the padding. Arithmetic, not a table: so many bytes are looked at together.
 const fn is_b64(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     let is_digit = byte.wrapping_sub(b'0') < 10;

@@ -183,7 +183,7 @@ mod tests {
 
     fn airport() -> Airport {
         let errands = Arc::new(Errands::new());
-        let key = Memory::new(0, 0, 0).key("token");
+        let key = Memory::new(0, 0, 0).key(b"token");
         Airport { flights: Flights::new(Arc::clone(&errands)), errands, key, begun: Arc::default() }
     }
 

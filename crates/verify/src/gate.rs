@@ -1,3 +1,4 @@
+use crate::authorization::credentials;
 use crate::verifier::{self, Check};
 use crate::{
     Answer, CheckError, Freshness, How, Judgement, Policy, Rejection, Rule, Verifier, bearer_token, judge,
@@ -84,7 +85,7 @@ impl Gate {
     /// As far as it goes without waiting for anybody: for most requests, to the end.
     pub(crate) fn admit_at_once(&self, request: Request<'_>, now: Millis) -> Result<Admission, Rejection> {
         let rule = self.policy.rule(request.method, request.path)?;
-        let Some(token) = bearer_token(request.authorization.iter().copied())? else {
+        let Some(credentials) = credentials(request.authorization.iter().copied())? else {
             let passes = rule.allows_anonymous();
             return if passes {
                 Ok(Admission::Passed(Pass { answer: None, rule: Arc::clone(rule) }))
@@ -93,7 +94,8 @@ impl Gate {
             };
         };
         let open = |doubt| Ok(Admission::Open(Open { rule: Arc::clone(rule), doubt }));
-        let answer = match self.verifier.check_at_once(token, rule.freshness(), now)? {
+        let token = || credentials.token().map_err(Rejection::from);
+        let answer = match self.verifier.check_at_once(credentials.as_bytes(), token, rule.freshness(), now)? {
             Check::Done(answer) => answer,
             Check::Open(check) => return open(Doubt::Token(check)),
         };

@@ -18,16 +18,17 @@ const TOKEN_CHECK: HeaderName = HeaderName::from_static("token-check");
 /// Lets requests through to a service as a [`Gate`] has it; the others are answered by it.
 ///
 /// A request that is let through carries the [`Answer`] about its token as an extension; without a token, where that is
-/// allowed, it carries none. Put it around the whole router: it judges the path that it sees, and a nested router sees
-/// only a part. What was answered with stale facts has `token-check: stale`.
+/// allowed, it carries none. Put it around the whole router, so that it sees the whole path and is passed before the
+/// router looks for a route. What was answered with stale facts has `token-check: stale`.
 ///
 /// Somebody must run [`Verifier::run_errands`](crate::Verifier::run_errands), or facts are never refreshed before they end.
 ///
 /// ```
 /// use account::{IdpId, Millis};
-/// use axum::{Extension, Router, routing::get};
+/// use axum::{Extension, Router, extract::Request, routing::get};
 /// use idp::{IdpConfig, Idps};
 /// use std::time::{SystemTime, UNIX_EPOCH};
+/// use tower::Layer;
 /// use verify::{Answer, Asking, BearerLayer, Gate, Options, Policy, PolicyConfig, RouteConfig, Settings, Verifier};
 ///
 /// async fn masks(Extension(answer): Extension<Answer>) -> String {
@@ -54,12 +55,11 @@ const TOKEN_CHECK: HeaderName = HeaderName::from_static("token-check");
 ///     ..PolicyConfig::default()
 /// })?;
 /// let now = || Millis::new(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_millis() as i64));
-/// let app = Router::new()
-///     .route("/masks", get(masks))
-///     .layer(BearerLayer::new(Gate::new(verifier, policy), now));
+/// let app = BearerLayer::new(Gate::new(verifier, policy), now).layer(Router::new().route("/masks", get(masks)));
+/// // To be served: `axum::serve(listener, axum::ServiceExt::<Request>::into_make_service(app))`.
 ///
 /// # use tower::ServiceExt;
-/// let request = axum::extract::Request::get("/masks").body(axum::body::Body::empty())?;
+/// let request = Request::get("/masks").body(axum::body::Body::empty())?;
 /// let response = app.oneshot(request).await?;
 /// assert_eq!(response.status(), 401);
 /// assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\"");

@@ -58,8 +58,8 @@ impl Memory {
         Self { secret, facts: table(facts, TYPICAL, weight), inactive: table(inactive, INACTIVE, weight) }
     }
 
-    pub(crate) fn key(&self, token: &str) -> TokenKey {
-        let tag = hmac::sign(&self.secret, token.as_bytes());
+    pub(crate) fn key(&self, token: &[u8]) -> TokenKey {
+        let tag = hmac::sign(&self.secret, token);
         TokenKey(*tag.as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes"))
     }
 
@@ -222,13 +222,13 @@ mod tests {
     }
 
     fn recalled(memory: &Memory, token: &str) -> Option<Arc<Facts>> {
-        memory.recall(&memory.key(token)).ok().map(|remembered| remembered.facts)
+        memory.recall(&memory.key(token.as_bytes())).ok().map(|remembered| remembered.facts)
     }
 
     #[test]
     fn facts_are_remembered_until_they_are_forgotten_or_the_account_changes() {
         let (memory, lives) = (Memory::new(1 << 20, 1 << 10, 0), Lives::new());
-        let key = memory.key("token");
+        let key = memory.key(b"token");
         memory.remember(key, remembered(&lives, "u"));
         assert_eq!(recalled(&memory, "token"), Some(facts("u")));
         assert_eq!(recalled(&memory, "token "), None);
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_no_takes_the_place_of_a_yes_and_a_yes_that_of_a_no() {
         let (memory, lives) = (Memory::new(1 << 20, 1 << 20, 0), Lives::new());
-        let key = memory.key("token");
+        let key = memory.key(b"token");
         memory.remember(key, remembered(&lives, "u"));
         memory.remember_inactive(key, Inactive { learned_at: Millis::ZERO, until: Millis::new(20) });
         assert_eq!(recalled(&memory, "token"), None);
@@ -254,16 +254,16 @@ mod tests {
         memory.remember(key, remembered(&lives, "u"));
         memory.postpone(key, remembered(&lives, "u"));
         assert_eq!(recalled(&memory, "token"), None, "an answer from before the no");
-        memory.postpone(memory.key("another"), remembered(&lives, "u"));
+        memory.postpone(memory.key(b"another"), remembered(&lives, "u"));
         assert_eq!(recalled(&memory, "another"), None, "nothing to postpone");
     }
 
     #[test]
     fn no_flood_of_garbage_crowds_out_what_is_good() {
         let (memory, lives) = (Memory::new(1 << 20, 1 << 14, 0), Lives::new());
-        memory.remember(memory.key("good"), remembered(&lives, "u"));
+        memory.remember(memory.key(b"good"), remembered(&lives, "u"));
         for i in 0..100_000 {
-            let key = memory.key(&format!("garbage {i}"));
+            let key = memory.key(format!("garbage {i}").as_bytes());
             memory.remember_inactive(key, Inactive { learned_at: Millis::ZERO, until: Millis::MAX });
         }
         assert!(memory.inactive.weight() <= 1 << 14);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn no_two_processes_know_a_token_by_the_same_name() {
-        assert!(Memory::new(1 << 20, 0, 0).key("token") != Memory::new(1 << 20, 0, 0).key("token"));
+        assert!(Memory::new(1 << 20, 0, 0).key(b"token") != Memory::new(1 << 20, 0, 0).key(b"token"));
     }
 
     #[test]
@@ -280,12 +280,12 @@ mod tests {
         let (memory, lives) = (Memory::new(1 << 20, 0, 0), Lives::new());
         let each = OVERHEAD + facts("0123456789").bytes();
         for i in 0..20_000 {
-            memory.remember(memory.key(&format!("token {i}")), remembered(&lives, &format!("{i:010}")));
+            memory.remember(memory.key(format!("token {i}").as_bytes()), remembered(&lives, &format!("{i:010}")));
         }
         assert!(memory.facts.weight() <= 1 << 20);
         assert!(memory.facts.len() > (1 << 20) / each / 2, "and it is used");
         let none = Memory::new(0, 0, 0);
-        none.remember(none.key("token"), remembered(&lives, "u"));
+        none.remember(none.key(b"token"), remembered(&lives, "u"));
         assert_eq!(recalled(&none, "token"), None);
     }
 }

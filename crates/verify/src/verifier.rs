@@ -94,35 +94,41 @@ impl Verifier {
     /// before an event of the account is asked anew: neither its answer nor anything remembered before the event is
     /// given out once [`Verifier::account_changed`] has returned.
     pub async fn check(&self, token: &str, freshness: &Freshness, now: Millis) -> Result<Answer, CheckError> {
-        match self.check_at_once(token, freshness, now)? {
+        match self.check_at_once(token.as_bytes(), || Ok::<_, CheckError>(token), freshness, now)? {
             Check::Done(answer) => Ok(answer),
             Check::Open(open) => self.find_out(token, freshness, now, open).await,
         }
     }
 
-    /// As far as it goes without waiting for anybody.
-    pub(crate) fn check_at_once(
+    /// As far as it goes without waiting for anybody. `token` reads the bytes as a token: what is remembered was read
+    /// before.
+    pub(crate) fn check_at_once<'t, E: From<CheckError>>(
         &self,
-        token: &str,
+        bytes: &[u8],
+        token: impl Fn() -> Result<&'t str, E>,
         freshness: &Freshness,
         now: Millis,
-    ) -> Result<Check, CheckError> {
+    ) -> Result<Check, E> {
         let inner = &*self.inner;
-        let key = inner.key(token)?;
+        if bytes.len() > inner.max_token {
+            token()?;
+        }
+        let key = inner.key(bytes)?;
+        let recalled = inner.recall(&key, freshness, now);
+        if let Recalled::Known(known, Age::Young) = recalled {
+            inner.meters.recalled();
+            return Ok(Check::Done(given(known, How::Remembered)));
+        }
         let failures = &Failures::default();
-        let inquiry = self.inquiry(Question::Facts, token, key, failures, now);
-        match inner.recall(&key, freshness, now) {
-            Recalled::Known(known, age @ (Age::Young | Age::Ripe)) => {
-                if age == Age::Ripe {
-                    inner.refresh(inquiry, &known);
-                }
-                inner.meters.recalled();
-                Ok(Check::Done(given(known, How::Remembered)))
-            }
-            recalled => match inner.learner.learn_at_once(&inquiry) {
-                Some(outcome) => inner.told(outcome, Role::Began).map(Check::Done),
-                None => Ok(Check::Open(Open { key, recalled })),
-            },
+        let inquiry = self.inquiry(Question::Facts, token()?, key, failures, now);
+        if let Recalled::Known(known, Age::Ripe) = recalled {
+            inner.refresh(inquiry, &known);
+            inner.meters.recalled();
+            return Ok(Check::Done(given(known, How::Remembered)));
+        }
+        match inner.learner.learn_at_once(&inquiry) {
+            Some(outcome) => Ok(Check::Done(inner.told(outcome, Role::Began)?)),
+            None => Ok(Check::Open(Open { key, recalled })),
         }
     }
 
@@ -155,7 +161,7 @@ impl Verifier {
     /// grants whose birth is too coarsely known to be compared with a mark ([`account::Standing::Straddles`]). An
     /// identity provider that cannot be asked is a refusal.
     pub async fn ask(&self, token: &str, now: Millis) -> Result<Arc<Facts>, CheckError> {
-        let key = self.inner.key(token)?;
+        let key = self.inner.key(token.as_bytes())?;
         let failures = Failures::default();
         let inquiry = self.inquiry(Question::Word, token, key, &failures, now);
         let inquiry = Inquiry { wanted: Wanted::Alone, ..inquiry };
@@ -171,7 +177,7 @@ impl Verifier {
         patience: Option<Duration>,
         now: Millis,
     ) -> Result<Answer, CheckError> {
-        let key = self.inner.key(token)?;
+        let key = self.inner.key(token.as_bytes())?;
         let failures = Failures::default();
         let inquiry = self.inquiry(Question::Word, token, key, &failures, now);
         let (outcome, role) = self.inner.answered(key.of_another_question(), patience, inquiry).await;
@@ -240,7 +246,7 @@ impl Verifier {
 }
 
 impl Inner {
-    fn key(&self, token: &str) -> Result<TokenKey, CheckError> {
+    fn key(&self, token: &[u8]) -> Result<TokenKey, CheckError> {
         if token.len() > self.max_token {
             return Err(self.meters.failed(Refusal::TooLong.into()));
         }

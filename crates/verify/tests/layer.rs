@@ -76,8 +76,16 @@ async fn the_service_learns_who_asks_and_only_of_those_who_may() {
     assert_eq!(refused.headers()["content-type"], "application/json");
     let told: Value = serde_json::from_str(&body(refused).await).expect("JSON");
     assert_eq!(told["error_code"], "insufficient_scope");
+    // Nobody reads a token that is remembered once more; what only begins like one is read.
+    let [followed, quoted, padded] = [format!("{good} x"), format!("{good}\""), format!("{good}= =")];
+    let [too_long, long_and_odd] = ["xx", "x, "].map(|it| format!("Bearer {}", it.repeat(5_000)));
     for (path, headers, status) in [
         ("/me", vec![], 401),
+        ("/me", vec![followed.as_str()], 400),
+        ("/me", vec![quoted.as_str()], 400),
+        ("/me", vec![padded.as_str()], 400),
+        ("/me", vec![too_long.as_str()], 401),
+        ("/me", vec![long_and_odd.as_str()], 400),
         ("/me", vec![good.as_str(), good.as_str()], 400),
         ("/me", vec!["Bearer"], 400),
         ("/public/x", vec!["Bearer x"], 401),

@@ -1,7 +1,7 @@
 //! The check of tokens: around the bare handler, and as a proxy asks for it.
 
 use super::house::{Checking, House, checking_idps};
-use super::{bare, listen};
+use super::{bare, listen, listen_with};
 use account::{AccountEvent, AccountId, Change, IdpId, Subject};
 use anyhow::Result;
 use axum::extract::{Path, Request, State};
@@ -14,6 +14,7 @@ use keys::{Callers, Listener, NewCaller};
 use ledger::{Ledger, Received, SourceId};
 use serde_json::json;
 use store::Clock;
+use tower::Layer;
 use verify::{Answer, BearerLayer, Gate, Options, Policy, PolicyConfig, Verifier};
 
 /// What every token of the bench grants, and every route asks for.
@@ -27,9 +28,9 @@ pub(super) async fn layered(key: &str) -> Result<()> {
     let verifier = Verifier::with(checking_idps(key)?, &settings(), options);
     let clock = Clock::system();
     let layer = BearerLayer::new(Gate::new(verifier.clone(), Policy::new(&policy()?)?), move || clock.now());
-    let router = bare::router().route("/whose", get(whose)).layer(layer);
+    let service = layer.layer(bare::router().route("/whose", get(whose)));
     tokio::select! {
-        done = listen(router) => done,
+        done = listen_with(service) => done,
         never = verifier.run_errands() => match never {},
     }
 }
