@@ -27,6 +27,11 @@ impl Cores {
         }
     }
 
+    /// Shared by all, as the kernel sees fit.
+    pub(crate) fn for_all() -> Self {
+        Self { server: None, load: None }
+    }
+
     /// The command under which the server is started.
     pub(crate) fn server(&self) -> Vec<&str> {
         under(self.server.as_deref())

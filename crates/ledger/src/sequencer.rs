@@ -12,13 +12,17 @@ use work::{Pace, Tick, work_through};
 /// Signalled when events were appended that have no position yet.
 pub(crate) const TOPIC: &str = "ledger.appended";
 const PACE: Pace = Pace::every(Duration::from_millis(500));
+/// As many get a position in one turn.
+const MOST: usize = 5_000;
 
 store::statements! {
     // Whoever does not get the lock leaves the work to the one who has it. (Two keys: another space than the accounts'
-    // locks have.)
+    // locks have.) Events without a position are few, and the index of them is full of those that had none a moment ago: a
+    // scan in its order marks these and passes over them from then on, a bitmap reads each of them every time.
     static HOLD = per_engine {
         sqlite: "select 1 where 0",
-        postgres: "select 1 where pg_try_advisory_xact_lock(7308324, 1)",
+        postgres:
+            "select 1 where pg_try_advisory_xact_lock(7308324, 1) and set_config('enable_bitmapscan', 'off', true) = 'off'",
     };
     // Its own statement, after the lock: so its view holds everything that an earlier holder placed.
     // Within an account ids rise with versions (both are given under the account's lock), so this keeps its order.
@@ -26,7 +30,7 @@ store::statements! {
         sqlite: "select 1 where 0",
         postgres:
             "with unplaced as (select id, row_number() over (order by id) as n from
-               (select id from events where position is null order by id limit 5000) as some_of_them),
+               (select id from events where position is null order by id limit $1) as some_of_them),
              last as (select coalesce(max(position), 0) as position from events)
              update events set position = last.position + unplaced.n from unplaced, last
              where events.id = unplaced.id returning events.position",
@@ -49,9 +53,10 @@ impl Ledger {
     pub async fn place(self) -> Tick {
         match self.store.run(Place).await {
             Ok(0) => Tick::Idle,
-            Ok(_) => {
+            Ok(placed) => {
                 self.store.signals().send(feed::TOPIC);
-                Tick::More
+                // Whatever was committed meanwhile has signalled.
+                if placed < MOST { Tick::Idle } else { Tick::More }
             }
             Err(error) => {
                 tracing::warn!(%error, "the sequencer could not give positions");
@@ -72,6 +77,7 @@ impl Operation for Place {
         if tx.query_opt(&HOLD, &[], |_| Ok(())).await?.is_none() {
             return Ok(0);
         }
-        Ok(tx.query(&PLACE, &[], |_| Ok(())).await?.len())
+        let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+        Ok(tx.query(&PLACE, &[most.into()], |_| Ok(())).await?.len())
     }
 }

@@ -1,5 +1,5 @@
 //! The other end of deliveries: relying parties that check what they get as a careful one does, count it, and remember
-//! when it came. A process of its own, on the load's core.
+//! when it came. A process of its own.
 
 mod check;
 

@@ -16,7 +16,9 @@ store::statements! {
     // own for each row, and PostgreSQL tells them in no order.
     static NUMBERS = per_engine {
         sqlite: "select coalesce((select seq from sqlite_sequence where name = 'deliveries'), 0) + 1 where $1 > 0",
-        postgres: "select nextval(pg_get_serial_sequence('deliveries', 'id')) from generate_series(1, $1)",
+        // The sequence is looked up once, not once a row.
+        postgres:
+            "select nextval((select pg_get_serial_sequence('deliveries', 'id')::regclass)) from generate_series(1, $1)",
     };
     pub(super) static INSERT = both(
         "insert into deliveries (id, client_id, idp, subject, version, part, kind, event_type, payload, jti, txn, iat,

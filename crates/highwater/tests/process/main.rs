@@ -21,6 +21,7 @@ mod killing;
 mod lives;
 mod mistakes;
 mod operating;
+mod outage;
 mod queue;
 mod registering;
 mod secrets;

@@ -20,7 +20,7 @@ const GAUGE_INTERVAL: Duration = Duration::from_secs(10);
 /// Passes signals on to other processes: one task, after the commits, many at once.
 pub(super) async fn pass_on(pool: &Pool, signals: &Signals) {
     loop {
-        let topics = signals.outgoing().await.join(" ");
+        let topics = signals.outgoing().await;
         let sent = async {
             pool.get()
                 .await?
@@ -52,8 +52,8 @@ async fn receive_until_lost(address: &Address, signals: &Signals) -> Result<(), 
     let listen = async move {
         client.batch_execute(&format!("listen {CHANNEL}")).await?;
         signals.send_all_here();
-        while let Some(topics) = hear.recv().await {
-            topics.split(' ').for_each(|topic| signals.send_here(topic));
+        while let Some(passed_on) = hear.recv().await {
+            signals.hear(&passed_on);
         }
         Ok::<(), StoreError>(())
     };

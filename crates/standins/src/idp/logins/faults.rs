@@ -88,6 +88,8 @@ impl Fault {
 pub(super) struct Faults {
     pending: HashMap<Endpoint, (Fault, Option<u32>)>,
     requests: HashMap<Endpoint, u64>,
+    /// How many are under way, and were at most.
+    under_way: HashMap<Endpoint, (u64, u64)>,
     delays: HashMap<Endpoint, Duration>,
 }
 
@@ -113,8 +115,15 @@ impl Faults {
         self.requests.get(&at).copied().unwrap_or(0)
     }
 
+    pub(super) fn most_at_once(&self, at: Endpoint) -> u64 {
+        self.under_way.get(&at).map_or(0, |(_, most)| *most)
+    }
+
     fn begin(&mut self, at: Endpoint) -> Option<Fault> {
         *self.requests.entry(at).or_default() += 1;
+        let (now, most) = self.under_way.entry(at).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
         let (fault, times) = self.pending.get_mut(&at)?;
         let fault = fault.clone();
         if let Some(times) = times {
@@ -124,6 +133,21 @@ impl Faults {
             }
         }
         Some(fault)
+    }
+
+    fn end(&mut self, at: Endpoint) {
+        if let Some((now, _)) = self.under_way.get_mut(&at) {
+            *now -= 1;
+        }
+    }
+}
+
+/// A request that was begun; ended when dropped, which it is as well when its asker goes away.
+struct UnderWay(Arc<Desk>, Endpoint);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.logins.lock().faults.end(self.1);
     }
 }
 
@@ -143,6 +167,7 @@ async fn misbehave(
         let faults = &mut desk.logins.lock().faults;
         (faults.begin(at), faults.delay_at(at))
     };
+    let _under_way = UnderWay(Arc::clone(&desk), at);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
