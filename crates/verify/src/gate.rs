@@ -95,10 +95,11 @@ impl Gate {
         };
         let open = |doubt| Ok(Admission::Open(Open { rule: Arc::clone(rule), doubt }));
         let token = || credentials.token().map_err(Rejection::from);
-        let answer = match self.verifier.check_at_once(credentials.as_bytes(), token, rule.freshness(), now)? {
-            Check::Done(answer) => answer,
-            Check::Open(check) => return open(Doubt::Token(check)),
-        };
+        let answer =
+            match self.verifier.check_at_once(credentials.as_bytes(), token, rule.freshness(), now)? {
+                Check::Done(answer) => answer,
+                Check::Open(check) => return open(Doubt::Token(check)),
+            };
         match self.judged(&answer) {
             Judgement::Counts => rule.pass(answer, now).map(Admission::Passed),
             Judgement::Ended(why) => Err(self.ended(&answer, why, now)),

@@ -280,7 +280,10 @@ mod tests {
         let (memory, lives) = (Memory::new(1 << 20, 0, 0), Lives::new());
         let each = OVERHEAD + facts("0123456789").bytes();
         for i in 0..20_000 {
-            memory.remember(memory.key(format!("token {i}").as_bytes()), remembered(&lives, &format!("{i:010}")));
+            memory.remember(
+                memory.key(format!("token {i}").as_bytes()),
+                remembered(&lives, &format!("{i:010}")),
+            );
         }
         assert!(memory.facts.weight() <= 1 << 20);
         assert!(memory.facts.len() > (1 << 20) / each / 2, "and it is used");

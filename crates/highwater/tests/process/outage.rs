@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use testkit::{Postgres, wait_until};
 use tokio::time::sleep;
 
-const MANY: usize = 10_000;
+const MANY: u16 = 10_000;
 const RENEWED: &str = "highwater_sessions_renewed";
 const ENDED: &str = "highwater_sessions_ended";
 /// What people get when they log in is good for so long, and what is got for it until the test is over.
-const AT_FIRST: Duration = Duration::from_secs(60);
+const AT_FIRST: Duration = Duration::from_mins(1);
 const THEN: Duration = Duration::from_hours(6);
 /// All of them are due for so long before it answers again.
 const DOWN: Duration = Duration::from_mins(1);
@@ -28,23 +28,24 @@ async fn nobody_is_logged_out(settings: &[(&str, &str)]) {
     let logins = world.idp.logins();
     logins.access_tokens_last(AT_FIRST);
     logins.fail(Endpoint::Token, Some(Fault::before(How::Status(503))));
-    service.log_in(&world, &world.node, MANY);
+    service.log_in(&world, &world.node, MANY.into());
     logins.access_tokens_last(THEN);
     sleep(AT_FIRST).await;
     let asked = logins.requests(Endpoint::Token);
     sleep(DOWN).await;
     let asked = logins.requests(Endpoint::Token) - asked;
     assert!(asked > 0, "it is looked after");
-    assert!(asked < MANY as u64 / 10, "whoever is down is spared: {asked} questions in a minute");
-    assert_eq!(service.counted(&world.node, RENEWED), 0.0);
+    assert!(asked < u64::from(MANY) / 10, "whoever is down is spared: {asked} questions in a minute");
+    let counted = |name| service.counted(&world.node, name);
+    assert!(counted(RENEWED) < 1.0, "it answers nobody");
 
     logins.fail(Endpoint::Token, None);
-    let (back, all) = (Instant::now(), MANY as f64);
-    wait_until("all have new tokens", MADE_UP_FOR, async || service.counted(&world.node, RENEWED) >= all).await;
+    let (back, all) = (Instant::now(), f64::from(MANY));
+    wait_until("all have new tokens", MADE_UP_FOR, async || counted(RENEWED) >= all).await;
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(stderr(), "asked {asked} times in a minute, all made up for in {:?}", back.elapsed());
-    assert_eq!(service.counted(&world.node, RENEWED), all, "each once");
-    assert_eq!(service.counted(&world.node, ENDED), 0.0, "nobody was logged out");
+    assert!(counted(RENEWED) < all + 1.0, "each once");
+    assert!(counted(ENDED) < 1.0, "nobody was logged out");
     assert_eq!(logins.reuses_detected(), 0);
     let most = logins.most_at_once(Endpoint::Token);
     assert!(most <= CONCURRENCY, "no herd: {most} at once");
