@@ -36,12 +36,9 @@ pub fn bearer_token<'a>(
     credentials(headers)?.map(|credentials| credentials.token()).transpose()
 }
 
-/// What a request's `Authorization` header has after `Bearer`.
+/// What a request's `Authorization` header has after `Bearer` and its spaces.
 #[derive(Clone, Copy)]
-pub(crate) struct Credentials<'a> {
-    spaces: usize,
-    after_spaces: &'a [u8],
-}
+pub(crate) struct Credentials<'a>(&'a [u8]);
 
 /// The credentials in a request's `Authorization` headers; as [`bearer_token`], but nobody has looked at them yet.
 pub(crate) fn credentials<'a>(
@@ -52,30 +49,27 @@ pub(crate) fn credentials<'a>(
     if headers.next().is_some() {
         return Err(BadAuthorization::Repeated);
     }
-    Ok(after_scheme(header.trim_ascii()).map(Credentials::of))
+    after_scheme(header.trim_ascii()).map(Credentials::after_spaces).transpose()
 }
 
 impl<'a> Credentials<'a> {
-    fn of(rest: &'a [u8]) -> Self {
+    fn after_spaces(rest: &'a [u8]) -> Result<Self, BadAuthorization> {
         let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-        Self { spaces, after_spaces: &rest[spaces..] }
+        if spaces > 0 { Ok(Self(&rest[spaces..])) } else { Err(what_is_wrong(rest)) }
     }
 
     /// The token, if these are one; something that is none otherwise.
     pub(crate) fn as_bytes(&self) -> &'a [u8] {
-        self.after_spaces
+        self.0
     }
 
     /// The token, if these are one (RFC 6750 section 2.1).
     pub(crate) fn token(&self) -> Result<&'a str, BadAuthorization> {
-        let token = self.after_spaces;
-        let name = without_padding(token);
-        let is_good = self.spaces > 0
-            && !name.is_empty()
-            && name.iter().fold(true, |is_good, byte| is_good & is_b64(*byte));
-        match str::from_utf8(token) {
+        let name = without_padding(self.0);
+        let is_good = !name.is_empty() && name.iter().fold(true, |is_good, byte| is_good & is_b64(*byte));
+        match str::from_utf8(self.0) {
             Ok(token) if is_good => Ok(token),
-            _ => Err(what_is_wrong(token)),
+            _ => Err(what_is_wrong(self.0)),
         }
     }
 }
@@ -130,7 +124,7 @@ mod tests {
     #[test]
     fn the_header_is_read_as_the_rfcs_have_it() {
         use BadAuthorization::{Characters, MoreThanAToken, NoToken};
-        let table: [(&[u8], Read<'_>); 22] = [
+        let table: [(&[u8], Read<'_>); 23] = [
             (b"Bearer tok", Ok(Some("tok"))),
             (b"bearer tok", Ok(Some("tok"))),
             (b"BEARER tok", Ok(Some("tok"))),
@@ -150,6 +144,7 @@ mod tests {
             (b"Bearer =", Err(Characters)),
             (b"Bearer a=b", Err(Characters)),
             (b"Bearer,tok", Err(Characters)),
+            (b"Bearer/tok", Err(Characters)),
             (b"Bearers tok", Ok(None)),
             (b"Token abc", Ok(None)),
             (b"", Ok(None)),
