@@ -7,7 +7,7 @@ use standins::{Endpoint, Fault, How, Logins, Rotation};
 use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
-use testkit::{Postgres, wait_until};
+use testkit::{Cut, Postgres, PostgresProxy, wait_until};
 use tokio::task::block_in_place;
 
 /// The identity provider takes a refresh token that was used for so long.
@@ -138,6 +138,34 @@ async fn after_the_reply_is_journaled_and_before_it_is_committed() {
     kept.logins().take(Endpoint::Token, Duration::ZERO);
     kept.goes_on().await;
     assert_eq!((journaled(&kept), kept.logins().most_presented()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_it_is_committed_and_before_the_node_knows() {
+    let postgres = Postgres::start();
+    let url = postgres.fresh_database().await;
+    let (network, through) = PostgresProxy::before(&url).await;
+    // Whatever else the node commits in the meantime keeps a connection.
+    let settings = [("STORE__URL", &*through), ("STORE__POOL_SIZE", "40")];
+    let mut kept = Kept::over(Some(postgres), Rotation::Strict, &settings).await;
+    let beside = kept.world.house.beside().with("STORE__URL", &url);
+    let generation = |id: &str| {
+        let shown = block_in_place(|| beside.run(&["--json", "sessions", "show", id]).json());
+        shown["grant"]["generation"].as_i64().expect("a number")
+    };
+    kept.logins().take(Endpoint::Token, Duration::from_secs(4));
+    let before = kept.logins().requests(Endpoint::Token);
+    let asked = async || kept.logins().requests(Endpoint::Token) > before;
+    wait_until("a refresh is on its way", PATIENCE, asked).await;
+    network.cut(Cut::Unanswered);
+    let presented = generation(&kept.id);
+    wait_until("it is committed", PATIENCE, async || generation(&kept.id) > presented).await;
+    kept.world.node.kill();
+    network.cut(None);
+    kept.world.node = kept.world.house.serve(&[]);
+    kept.logins().take(Endpoint::Token, Duration::ZERO);
+    kept.goes_on().await;
+    assert_eq!(kept.logins().most_presented(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,6 @@ mod locks;
 mod migrations;
 mod outage;
 mod owner;
-mod proxy;
 mod read_only;
 mod sets;
 mod signals;

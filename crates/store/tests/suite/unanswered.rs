@@ -1,15 +1,16 @@
 //! A COMMIT that is never answered: nobody knows how it ended, unless the operation can find out.
 
-use crate::proxy::{Cut, Proxy};
 use crate::tables::{All, INSERT_ONCE, Increment, MIGRATIONS, NUMBERS, resolving_steps, steps};
 use futures::FutureExt;
 use store::testing::{TestStore, postgres};
-use store::{Clock, Store, StoreError};
+use store::{Clock, Settings, Store, StoreError};
+use testkit::{Cut, PostgresProxy};
 
 /// A store behind a network that fails, and the same one seen directly.
-async fn behind_a_proxy() -> (TestStore, Store, Proxy) {
+async fn behind_a_proxy() -> (TestStore, Store, PostgresProxy) {
     let direct = postgres(&[MIGRATIONS]).await;
-    let (proxy, settings) = Proxy::before(&direct.settings).await;
+    let (proxy, url) = PostgresProxy::before(&direct.settings.url).await;
+    let settings = Settings { url, ..direct.settings.clone() };
     let store = Store::open(&settings, Clock::system()).expect("opened");
     store.run(Increment("one")).await.expect("it passes everything on");
     (direct, store, proxy)

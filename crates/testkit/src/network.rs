@@ -1,56 +1,58 @@
-//! A network between the store and PostgreSQL that fails at the worst moment.
+//! A network between a client and PostgreSQL that fails at the worst moment.
 
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use store::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// How the connection is cut at the next COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub enum Cut {
     /// The COMMIT never reaches the server.
     Before,
     /// The server commits, and its answer never reaches the client.
     After,
     /// The same, and nobody gets through afterwards.
     AfterForGood,
+    /// The server commits whatever comes, and none of these answers reaches its client, which waits.
+    Unanswered,
 }
 
 /// Passes everything on, until it is told to cut.
-pub(crate) struct Proxy {
+#[derive(Debug)]
+pub struct PostgresProxy {
     fate: Arc<Mutex<Fate>>,
     _tasks: JoinSet<()>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Fate {
     cut: Option<Cut>,
     is_down: bool,
 }
 
-impl Proxy {
-    /// A proxy before the server that the settings name, and the settings that lead through it.
-    pub(crate) async fn before(settings: &Settings) -> (Self, Settings) {
-        let (rest, database) = settings.url.rsplit_once('/').expect("a database");
+impl PostgresProxy {
+    /// A proxy before the server that a database's URL names, and the URL that leads through it.
+    pub async fn before(url: &str) -> (Self, String) {
+        let (rest, database) = url.rsplit_once('/').expect("a database");
         let server: SocketAddr = rest.rsplit('@').next().and_then(|it| it.parse().ok()).expect("an address");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let fate = Arc::<Mutex<Fate>>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, server, Arc::clone(&fate)));
-        let url = format!("postgres://postgres@127.0.0.1:{port}/{database}");
-        (Self { fate, _tasks: tasks }, Settings { url, ..settings.clone() })
+        (Self { fate, _tasks: tasks }, format!("postgres://postgres@127.0.0.1:{port}/{database}"))
     }
 
-    /// Cuts at the next COMMIT, whoever sends it.
-    pub(crate) fn cut(&self, cut: Cut) {
-        self.fate.lock().expect("not poisoned").cut = Some(cut);
+    /// Cuts at the next COMMIT, whoever sends it; with `None` it passes everything on again.
+    pub fn cut(&self, cut: impl Into<Option<Cut>>) {
+        self.fate.lock().expect("not poisoned").cut = cut.into();
     }
 
     /// Whether it has cut what it was told to.
-    pub(crate) fn has_cut(&self) -> bool {
+    pub fn has_cut(&self) -> bool {
         self.fate.lock().expect("not poisoned").cut.is_none()
     }
 }
@@ -78,6 +80,9 @@ async fn pass_on(mut client: TcpStream, server: SocketAddr, fate: Arc<Mutex<Fate
                         return;
                     }
                     let passed = server.write_all(&up[..count]).await;
+                    if cut == Some(Cut::Unanswered) {
+                        pending::<()>().await;
+                    }
                     if cut.is_some() {
                         // The answer says that it is committed; it goes no further.
                         let _ = server.read(&mut down).await;
@@ -99,6 +104,9 @@ async fn pass_on(mut client: TcpStream, server: SocketAddr, fate: Arc<Mutex<Fate
 
 fn take(fate: &Mutex<Fate>) -> Option<Cut> {
     let mut fate = fate.lock().expect("not poisoned");
+    if fate.cut == Some(Cut::Unanswered) {
+        return fate.cut;
+    }
     let cut = fate.cut.take();
     fate.is_down |= cut == Some(Cut::AfterForGood);
     cut
