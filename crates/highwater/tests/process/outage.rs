@@ -1,7 +1,8 @@
 //! An identity provider that is down while the access tokens of ten thousand people run out.
 
 use crate::kept::{LOGINS, Service};
-use crate::world::World;
+use crate::world::{PATIENCE, World};
+use serde_json::json;
 use standins::{Endpoint, Fault, How, Rotation};
 use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ async fn nobody_is_logged_out(settings: &[(&str, &str)]) {
     let logins = world.idp.logins();
     logins.access_tokens_last(AT_FIRST);
     logins.fail(Endpoint::Token, Some(Fault::before(How::Status(503))));
-    service.log_in(&world, &world.node, MANY.into());
+    let made = service.log_in(&world, &world.node, MANY.into());
     logins.access_tokens_last(THEN);
     sleep(AT_FIRST).await;
     let asked = logins.requests(Endpoint::Token);
@@ -49,6 +50,11 @@ async fn nobody_is_logged_out(settings: &[(&str, &str)]) {
     assert_eq!(logins.reuses_detected(), 0);
     let most = logins.most_at_once(Endpoint::Token);
     assert!(most <= CONCURRENCY, "no herd: {most} at once");
+
+    let (id, _) = &made[0];
+    let ended = service.ask(&world.node, "POST", &format!("/sessions/{id}/end"), &json!({}));
+    assert_eq!(ended.status, 200, "{ended:?}");
+    wait_until("who is logged out is counted", PATIENCE, async || counted(ENDED) >= 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

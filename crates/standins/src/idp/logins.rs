@@ -219,6 +219,11 @@ impl Logins<'_> {
         self.desk().logins.lock().faults.requests(at)
     }
 
+    /// How many requests an endpoint has at this moment.
+    pub fn at_once(&self, at: Endpoint) -> u64 {
+        self.desk().logins.lock().faults.at_once(at)
+    }
+
     /// How many requests an endpoint had at once at most.
     pub fn most_at_once(&self, at: Endpoint) -> u64 {
         self.desk().logins.lock().faults.most_at_once(at)

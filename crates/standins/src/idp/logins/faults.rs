@@ -115,6 +115,10 @@ impl Faults {
         self.requests.get(&at).copied().unwrap_or(0)
     }
 
+    pub(super) fn at_once(&self, at: Endpoint) -> u64 {
+        self.under_way.get(&at).map_or(0, |(now, _)| *now)
+    }
+
     pub(super) fn most_at_once(&self, at: Endpoint) -> u64 {
         self.under_way.get(&at).map_or(0, |(_, most)| *most)
     }
