@@ -1,6 +1,7 @@
 //! How far a long command is.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 /// A bar for so many bytes, or a count of them where nobody knows how many there are. On standard error, and only on a
@@ -18,10 +19,15 @@ pub(super) fn bar(length: Option<u64>) -> ProgressBar {
 
 /// A bar for so many things.
 pub(super) fn counter(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len} {per_sec}, {eta} left; {msg}");
+    let template = "{bar:40.cyan/blue} {human_pos}/{human_len} {rate}, {eta} left; {msg}";
+    let style = ProgressStyle::with_template(template).expect("the template is one");
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // There is nobody to tell that a bar cannot be drawn.
+        let _ = write!(text, "{:.0}/s", HumanFloatCount(state.per_sec()));
+    };
     let bar = ProgressBar::new(length);
     bar.set_draw_target(ProgressDrawTarget::stderr());
-    bar.with_style(style.expect("the template is one"))
+    bar.with_style(style.with_key("rate", rate))
 }
 
 /// How far the steps of a command are, by name: a bar on a terminal; else a line on standard error for each tenth of a step.
@@ -40,9 +46,13 @@ impl Steps {
     /// So much of a step is done.
     pub(super) fn tell(&mut self, step: &str, done: u64, total: u64) {
         if self.is_terminal {
+            if self.bar.message() != step {
+                // How long a step takes says nothing of the next one.
+                self.bar.finish_and_clear();
+                self.bar = counter(total).with_message(step.to_owned());
+            }
             self.bar.set_length(total.max(done));
             self.bar.set_position(done);
-            self.bar.set_message(step.to_owned());
             return;
         }
         if let Some(line) = self.line(step, done, total) {

@@ -26,8 +26,9 @@ pub(crate) async fn run(options: &PurgeOptions, admin: &Admin) -> Result<Shown> 
             .ask(Method::POST, "/purge", Some(&part))
             .await
             .context("the purge stopped; run it again, it goes on where it was")?;
-        let bar =
-            bar.get_or_insert_with(|| progress::counter(so_far["backlog"].as_u64().unwrap_or_default()));
+        let bar = bar.get_or_insert_with(|| {
+            progress::counter(so_far["backlog"].as_u64().unwrap_or_default()).with_message("rows looked at")
+        });
         bar.set_position(so_far["fetched"].as_u64().unwrap_or_default());
         if so_far["done"] == true {
             bar.finish_and_clear();
