@@ -14,6 +14,7 @@ mod isolation;
 mod latency;
 mod listening;
 mod measuring;
+mod mending;
 mod odd_input;
 mod operating;
 mod polling;

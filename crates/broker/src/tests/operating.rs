@@ -146,28 +146,6 @@ async fn a_paused_one_is_held_so_many_and_the_oldest_go_first() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_is_sent_again_keeps_the_attempts_it_was_taken_at() {
-    for house in House::on_each_engine().await {
-        let receiver = Receiver::start().await;
-        house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
-        house.happens("u1", 900, Change::PasswordChange).await;
-        house.deliver().await;
-        let mut seen = Vec::new();
-        for _ in 0..2 {
-            let shown = house.ask("GET /deliveries/1", None).await.json();
-            let attempts = shown["attempts"].as_array().expect("attempts").clone();
-            assert!(attempts.iter().all(|it| it["outcome"] == "delivered" && it["status"].is_u64()));
-            seen.push(attempts.iter().map(|it| it["at"].clone()).collect::<Vec<_>>());
-            house.clock.advance(Duration::from_secs(20));
-            assert_eq!(house.ask("POST /deliveries/1/retry", None).await.json()["deliveries"], 1);
-            house.deliver().await;
-        }
-        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(seen[0][0], seen[1][0], "in their order");
-    }
-}
-
-#[tokio::test]
 async fn what_has_ended_is_kept_so_long_and_a_receipt_for_good() {
     for test in engines(TABLES).await {
         let kept =
@@ -254,72 +232,6 @@ async fn a_login_is_forgotten_so_long_after_the_last_one() {
             login["last_at"].as_i64().expect("a time") - login["first_at"].as_i64().expect("a time");
         assert_eq!(between, 6 * 86_400_000);
     }
-}
-
-#[tokio::test]
-async fn what_was_not_taken_is_replayed_as_the_same_tokens_in_their_order() {
-    for house in House::on_each_engine().await {
-        let receiver = Receiver::answering(Answer::Status(410)).await;
-        house.add("aaaa", &receiver, |config, _| config.retry = RetryPolicy { delays_seconds: vec![] }).await;
-        house.logs_in("u1", "aaaa").await;
-        house.happens("u1", 900, Change::PasswordChange).await;
-        house.deliver().await;
-        house.happens("u1", 901, Change::Disable).await;
-        house.happens("u1", 902, Change::Delete { reason: None }).await;
-        let first = receiver.got()[0].jti();
-        receiver.answers(Answer::Status(200));
-        assert_eq!(house.ask("POST /rps/aaaa/enable", None).await.json()["status"], "enabled");
-        let replay = json!({ "rp": "aaaa", "since": 0 });
-        assert_eq!(house.ask("POST /deliveries/replay", Some(replay.clone())).await.json()["deliveries"], 3);
-        house.deliver().await;
-        assert_eq!(receiver.heard()[1..], ["u1 password-change", "u1 profile-change", "u1 delete-user"]);
-        assert_eq!(receiver.got()[1].jti(), first);
-        let receipts = house.ask("GET /accounts/main/u1/deletion-receipts", None).await.json();
-        assert_eq!(receipts[0]["state"], "delivered");
-        assert_eq!(house.ask("POST /deliveries/replay", Some(replay)).await.json()["deliveries"], 0);
-        let nobody = json!({ "rp": "nobody", "since": 0 });
-        assert_eq!(house.ask("POST /deliveries/replay", Some(nobody)).await.status, 404);
-        assert_eq!(house.ask("POST /deliveries/1/retry", None).await.json()["deliveries"], 1);
-        house.deliver().await;
-        assert_eq!(receiver.got()[4].jti(), first);
-    }
-}
-
-#[tokio::test]
-async fn a_retried_one_that_waits_goes_at_once() {
-    let house = House::new().await;
-    let receiver = Receiver::start().await;
-    receiver.answers_next([Answer::Status(404)]);
-    house.add("aaaa", &receiver, |_, _| ()).await;
-    house.logs_in("u1", "aaaa").await;
-    house.happens("u1", 900, Change::PasswordChange).await;
-    house.deliver().await;
-    house.ask("POST /deliveries/1/retry", None).await;
-    house.deliver().await;
-    assert_eq!(house.shown().await, ["aaaa u1 password-change delivered 1"]);
-    let shown = house.ask("GET /deliveries/1", None).await.json();
-    assert_eq!(shown["attempts"].as_array().expect("a list").len(), 2);
-}
-
-#[tokio::test]
-async fn deliveries_are_listed_by_what_is_asked_for() {
-    let house = House::new().await;
-    let receiver = Receiver::start().await;
-    house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
-    house.add("bbbb", &receiver, |config, _| config.resource_server = true).await;
-    house.happens("u1", 900, Change::PasswordChange).await;
-    house.happens("u2", 901, Change::PasswordChange).await;
-    let count = async |query: &str| {
-        house.ask(&format!("GET /deliveries?{query}"), None).await.json().as_array().expect("a list").len()
-    };
-    assert_eq!(count("").await, 4);
-    assert_eq!(count("rp=AAAA").await, 2);
-    assert_eq!(count("subject=u1&idp=main").await, 2);
-    assert_eq!(count("rp=bbbb&subject=u1").await, 1);
-    assert_eq!(count("state=delivered").await, 0);
-    assert_eq!(count("state=pending&limit=3").await, 3);
-    assert_eq!(count("after=3").await, 1);
-    assert_eq!(count(&format!("since={}", house.clock.now().get() + 1)).await, 0);
 }
 
 #[tokio::test]
