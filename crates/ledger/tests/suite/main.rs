@@ -6,6 +6,7 @@ mod consequences;
 mod crash;
 mod feed;
 mod forgetting;
+mod letters;
 mod model;
 mod sharing;
 mod statements;
