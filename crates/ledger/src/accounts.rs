@@ -24,16 +24,17 @@ store::statements! {
     };
     static SAVE = both(
         "insert into accounts (idp, subject, version, mark, credential_at, state, state_at, told_state, told_at,
-           held_state, held_at, first_seen_at, updated_at)
+           held_state, held_at, latest_event, first_seen_at, updated_at)
          select r.idp, r.subject, r.version, r.mark, r.credential_at, r.state, r.state_at, r.told_state, r.told_at,
-           r.held_state, r.held_at, $2, $2
+           r.held_state, r.held_at, r.latest_event, $2, $2
          from {each $1: idp text, subject text, version bigint, mark bigint, credential_at bigint, state smallint,
-               state_at bigint, told_state smallint, told_at bigint, held_state smallint, held_at bigint} as r where true
+               state_at bigint, told_state smallint, told_at bigint, held_state smallint, held_at bigint,
+               latest_event bigint} as r where true
          on conflict (idp, subject) do update set
            version = excluded.version, mark = excluded.mark, credential_at = excluded.credential_at,
            state = excluded.state, state_at = excluded.state_at, told_state = excluded.told_state,
            told_at = excluded.told_at, held_state = excluded.held_state, held_at = excluded.held_at,
-           updated_at = excluded.updated_at");
+           latest_event = coalesce(excluded.latest_event, accounts.latest_event), updated_at = excluded.updated_at");
 }
 
 /// Reads accounts that are there.
@@ -61,13 +62,17 @@ fn kept(row: &Row<'_>) -> Result<Account, StoreError> {
     })
 }
 
+/// An account as it is now.
+pub(crate) struct Changed<'a> {
+    pub(crate) id: &'a AccountId,
+    pub(crate) account: &'a Account,
+    /// The number of its latest event, unless that is the one there was.
+    pub(crate) latest_event: Option<i64>,
+}
+
 /// Writes accounts as they are now. Their state is what follows from both registers, so that whoever reads a row need
 /// not know of them.
-pub(crate) async fn save(
-    tx: &mut Tx<'_>,
-    changed: &[(&AccountId, &Account)],
-    now: Millis,
-) -> Result<(), StoreError> {
+pub(crate) async fn save(tx: &mut Tx<'_>, changed: &[Changed<'_>], now: Millis) -> Result<(), StoreError> {
     #[derive(Serialize)]
     struct Written<'a> {
         idp: &'a str,
@@ -81,8 +86,9 @@ pub(crate) async fn save(
         told_at: Millis,
         held_state: i64,
         held_at: Millis,
+        latest_event: Option<i64>,
     }
-    let rows = changed.iter().map(|(id, account)| Written {
+    let rows = changed.iter().map(|Changed { id, account, latest_event }| Written {
         idp: id.idp.as_str(),
         subject: id.subject.as_str(),
         version: account.version,
@@ -94,6 +100,7 @@ pub(crate) async fn save(
         told_at: account.told.at,
         held_state: account.held.state.code(),
         held_at: account.held.at,
+        latest_event: *latest_event,
     });
     tx.execute(&SAVE, &[(&json(rows)).into(), now.into()]).await.map(drop)
 }

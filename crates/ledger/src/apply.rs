@@ -1,12 +1,12 @@
+use crate::accounts::{self, Changed};
 use crate::consequence::{Consequence, News};
 use crate::receipts::Receipt;
 use crate::rules::{self, Account, Verdict};
-use crate::tombstones::{Tombstones, json};
+use crate::tombstones::Tombstones;
 use crate::turns::{Entered, Told, Turn, Turns};
-use crate::{Received, SourceId, accounts, owe, receipts, sequencer};
+use crate::{Received, SourceId, append, owe, receipts, sequencer};
 use account::{AccountId, EventKind, Millis};
-use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use store::{Engine, Operation, Store, StoreError, Tx};
 use tokio::sync::watch;
@@ -16,11 +16,6 @@ pub(crate) const LARGEST_BATCH: usize = 256;
 
 store::statements! {
     static REGISTER = both("insert into capabilities (name) values ($1) on conflict do nothing");
-    static APPEND = both(
-        "insert into events (idp, subject, version, kind, at, received_at, source, change, mark, state)
-         select r.idp, r.subject, r.version, r.kind, r.at, $2, r.source, r.change, r.mark, r.state
-         from {each $1: idp text, subject text, version bigint, kind text, at bigint, source text, change text,
-               mark bigint, state smallint} as r");
 }
 
 /// What an event came to.
@@ -228,10 +223,11 @@ impl Operation for Apply {
             let ahead = folded.ahead.clone();
             tx.after_commit(move || warn_of_wrong_clocks(&ahead));
         }
-        self.save(tx, &before, &folded.accounts).await?;
-        self.append(tx, &folded).await?;
+        let numbers = append::append(tx, &folded.news, &folded.sources, self.now).await?;
+        self.save(tx, &before, &folded, &numbers).await?;
         receipts::receive(tx, &receipts, self.now).await?;
-        let left_over = owe::carry_out_or_owe(tx, &self.consequences, &folded.news, self.now).await?;
+        let left_over =
+            owe::carry_out_or_owe(tx, &self.consequences, &folded.news, &numbers, self.now).await?;
         Ok(Done { applied: folded.applied, left_over })
     }
 }
@@ -313,10 +309,15 @@ impl Apply {
         &self,
         tx: &mut Tx<'_>,
         before: &BTreeMap<AccountId, Account>,
-        after: &BTreeMap<AccountId, Account>,
+        after: &Folded<'_>,
+        numbers: &[i64],
     ) -> Result<(), StoreError> {
-        let changed: Vec<_> =
-            after.iter().filter(|(id, account)| before.get(*id) != Some(*account)).collect();
+        // Of several events the last one is the latest.
+        let latest: HashMap<_, _> = after.news.iter().map(|it| &it.account).zip(numbers).collect();
+        let changed = after.accounts.iter().filter(|(id, account)| before.get(*id) != Some(*account));
+        let changed: Vec<_> = changed
+            .map(|(id, account)| Changed { id, account, latest_event: latest.get(id).map(|number| **number) })
+            .collect();
         if changed.is_empty() {
             return Ok(());
         }
@@ -324,40 +325,10 @@ impl Apply {
         let nobody = Account::default();
         let deleted: Vec<_> = changed
             .iter()
-            .filter(|(id, account)| rules::deletes(before.get(*id).unwrap_or(&nobody), account))
-            .map(|(id, account)| ((*id).clone(), account.mark))
+            .filter(|it| rules::deletes(before.get(it.id).unwrap_or(&nobody), it.account))
+            .map(|it| (it.id.clone(), it.account.mark))
             .collect();
         self.tombstones.bury(tx, &deleted).await
-    }
-
-    async fn append(&self, tx: &mut Tx<'_>, folded: &Folded<'_>) -> Result<(), StoreError> {
-        #[derive(Serialize)]
-        struct Row<'a> {
-            idp: &'a str,
-            subject: &'a str,
-            version: i64,
-            kind: &'static str,
-            at: i64,
-            source: &'a str,
-            change: String,
-            mark: i64,
-            state: i64,
-        }
-        if folded.news.is_empty() {
-            return Ok(());
-        }
-        let rows = folded.news.iter().zip(&folded.sources).map(|(news, source)| Row {
-            idp: news.account.idp.as_str(),
-            subject: news.account.subject.as_str(),
-            version: news.version,
-            kind: news.change.kind().as_str(),
-            at: news.at.get(),
-            source: source.as_str(),
-            change: serde_json::to_string(&news.change).expect("a change always serialises"),
-            mark: news.mark.get(),
-            state: news.state.code(),
-        });
-        tx.execute(&APPEND, &[(&json(rows)).into(), self.now.into()]).await.map(drop)
     }
 }
 

@@ -23,10 +23,16 @@ store::statements! {
            and not exists (select 1 from effects o where o.state = 0 and o.capability = e.capability
              and o.idp = e.idp and o.subject = e.subject and o.version < e.version)
          order by e.next_attempt_at limit $3");
-    static OWED = both(
-        "select v.idp, v.subject, v.version, v.at, v.change, v.mark, v.state, e.attempts
-         from effects e left join events v on v.idp = e.idp and v.subject = e.subject and v.version = e.version
-         where e.idp = $1 and e.subject = $2 and e.version = $3 and e.capability = $4 and e.state = 0");
+    static OWED = per_engine {
+        sqlite:
+            "select v.idp, v.subject, v.version, v.at, v.change, v.mark, v.state, e.attempts
+             from effects e left join events v on v.position = e.event
+             where e.idp = $1 and e.subject = $2 and e.version = $3 and e.capability = $4 and e.state = 0",
+        postgres:
+            "select v.idp, v.subject, v.version, v.at, v.change, v.mark, v.state, e.attempts
+             from effects e left join events v on v.idp = e.idp and v.subject = e.subject and v.version = e.version
+             where e.idp = $1 and e.subject = $2 and e.version = $3 and e.capability = $4 and e.state = 0",
+    };
     static SETTLE = both(
         "delete from effects where idp = $1 and subject = $2 and version = $3 and capability = $4 and state = 0");
     static POSTPONE = both(

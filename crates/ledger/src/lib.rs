@@ -10,6 +10,7 @@
 //! ```
 
 mod accounts;
+mod append;
 mod apply;
 mod capability;
 mod consequence;
@@ -48,6 +49,7 @@ pub use tombstones::Tombstones;
 /// Every statement of the ledger, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
     accounts::STATEMENTS,
+    append::STATEMENTS,
     apply::STATEMENTS,
     dead_letters::STATEMENTS,
     effects::STATEMENTS,

@@ -31,9 +31,9 @@ store::statements! {
              order by c.name",
     };
     static OWE = both(
-        "insert into effects (idp, subject, version, capability, state, attempts, next_attempt_at)
-         select r.idp, r.subject, r.version, r.capability, 0, 0, $2
-         from {each $1: idp text, subject text, version bigint, capability text} as r");
+        "insert into effects (idp, subject, version, capability, event, state, attempts, next_attempt_at)
+         select r.idp, r.subject, r.version, r.capability, r.event, 0, 0, $2
+         from {each $1: idp text, subject text, version bigint, capability text, event bigint} as r");
 }
 
 /// The capabilities there are, whichever node has them, and the accounts each is behind with.
@@ -45,6 +45,8 @@ struct Effect<'a> {
     subject: &'a str,
     version: i64,
     capability: &'a str,
+    /// The number of its event.
+    event: i64,
 }
 
 /// Carries out at once what this node can of each capability's part, and writes an effect row for the rest. Whether
@@ -52,10 +54,13 @@ struct Effect<'a> {
 ///
 /// Invariant: each account's effects are carried out in the order of its versions. So while an earlier one is owed, a
 /// later one is owed too; both are decided under the account's lock.
+///
+/// `numbers` are those of the news, in their order.
 pub(crate) async fn carry_out_or_owe(
     tx: &mut Tx<'_>,
     consequences: &[Arc<dyn Consequence>],
     news: &[News],
+    numbers: &[i64],
     now: Millis,
 ) -> Result<bool, StoreError> {
     if news.is_empty() {
@@ -69,12 +74,13 @@ pub(crate) async fn carry_out_or_owe(
             Some(consequence) if !in_order.is_empty() => carry_out(tx, &**consequence, &in_order).await?,
             _ => false,
         };
-        let owed = news.iter().filter(|news| !done || behind.contains(&news.account));
-        effects.extend(owed.map(|news| Effect {
+        let owed = news.iter().zip(numbers).filter(|(news, _)| !done || behind.contains(&news.account));
+        effects.extend(owed.map(|(news, number)| Effect {
             idp: news.account.idp.as_str(),
             subject: news.account.subject.as_str(),
             version: news.version,
             capability,
+            event: *number,
         }));
     }
     if effects.is_empty() {

@@ -51,12 +51,12 @@ store::statements! {
         postgres: "delete from tombstones where ctid = any (array(select ctid from tombstones where expires_at < $1 limit $2))",
     };
     // A deleted account is forgotten when none of its events and effects is kept any more, so that versions that begin
-    // anew meet nothing of the old ones. Its tombstone remains.
+    // anew meet nothing of the old ones. Its tombstone remains. The latest event is the last to go.
     static ACCOUNTS = per_engine {
         sqlite:
             "delete from accounts where rowid in (select rowid from accounts a
                where a.state = 2 and a.state_at < $1 and a.updated_at < $1
-               and not exists (select 1 from events v where v.idp = a.idp and v.subject = a.subject)
+               and not exists (select 1 from events v where v.position = a.latest_event)
                and not exists (select 1 from effects e where e.idp = a.idp and e.subject = a.subject) limit $2)",
         postgres:
             "delete from accounts where ctid = any (array(select ctid from accounts a

@@ -113,4 +113,19 @@ pub static MIGRATIONS: &[Migration] = &[
         "drop index accounts_state;
         create index accounts_deleted on accounts (state_at) where state = 2;",
     ),
+    // Whoever looks for an account's event looks for its latest, or for one that is owed. So these say where it is (on SQLite
+    // its position), and the ledger's largest index, in which each event had a place of its own, is not needed. On PostgreSQL
+    // nodes of two versions may run side by side: there it goes when none is left that looks in it.
+    Migration::per_engine(
+        "ledger 0009 events are found by their numbers",
+        "alter table accounts add column latest_event bigint;
+        update accounts set latest_event = (select v.position from events v
+          where v.idp = accounts.idp and v.subject = accounts.subject and v.version = accounts.version);
+        alter table effects add column event bigint;
+        update effects set event = (select v.position from events v
+          where v.idp = effects.idp and v.subject = effects.subject and v.version = effects.version);
+        drop index events_account;",
+        "alter table accounts add column latest_event bigint;
+        alter table effects add column event bigint;",
+    ),
 ];

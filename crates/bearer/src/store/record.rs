@@ -10,17 +10,29 @@ store::statements! {
          left join tombstones t on t.account = $3");
     // And where its latest event is. One that is kept no longer was before all that are; one that nothing is known of, not
     // even its deletion, had none.
-    static PLACED_RECORD = both(
-        "select a.version, a.mark, a.state, t.deleted_at, f.epoch,
-           case when a.version is null and t.deleted_at is null then 0
-                when e.version is null then
-                  (select coalesce(min(position), 1) - 1 from events where position is not null)
-                else e.position end
-         from feed f
-         left join accounts a on a.idp = $1 and a.subject = $2
-         left join tombstones t on t.account = $3
-         left join events e on e.idp = a.idp and e.subject = a.subject and e.version = a.version");
+    static PLACED_RECORD = per_engine {
+        sqlite: placed!("e.position = a.latest_event"),
+        postgres: placed!("e.idp = a.idp and e.subject = a.subject and e.version = a.version"),
+    };
 }
+
+macro_rules! placed {
+    ($latest:literal) => {
+        concat!(
+            "select a.version, a.mark, a.state, t.deleted_at, f.epoch,
+               case when a.version is null and t.deleted_at is null then 0
+                    when e.version is null then
+                      (select coalesce(min(position), 1) - 1 from events where position is not null)
+                    else e.position end
+             from feed f
+             left join accounts a on a.idp = $1 and a.subject = $2
+             left join tombstones t on t.account = $3
+             left join events e on ",
+            $latest
+        )
+    };
+}
+use placed;
 
 /// What is on record of an account: one indexed statement.
 pub(crate) struct ReadRecord<'a> {

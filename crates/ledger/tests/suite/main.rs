@@ -8,6 +8,7 @@ mod feed;
 mod forgetting;
 mod letters;
 mod model;
+mod numbers;
 mod sharing;
 mod statements;
 mod tailing;
