@@ -18,6 +18,7 @@ pub(crate) mod repair;
 pub(crate) mod retention;
 pub(crate) mod rows;
 pub(crate) mod schema;
+pub(crate) mod search;
 pub(crate) mod settle;
 pub(crate) mod signing_keys;
 pub(crate) mod subjects;
@@ -32,6 +33,7 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     disconnect::STATEMENTS,
     erasure::STATEMENTS,
     list::STATEMENTS,
+    search::STATEMENTS,
     logins::STATEMENTS,
     parts::STATEMENTS,
     poll::STATEMENTS,

@@ -28,8 +28,8 @@ mod streaming;
 mod trying;
 
 use crate::capability::Inner;
-use crate::store::list::{Filter, ListDeliveries};
 use crate::store::registry::AddRp;
+use crate::store::search::{Filter, ListDeliveries};
 use crate::worker::run_to_quiescence;
 use crate::{
     Broker, ClientId, Config, DeliveryView, MIGRATIONS, RelyingParty, RetryPolicy, Secrets, Settings, Status,

@@ -107,6 +107,7 @@ impl House {
     pub(crate) async fn bring_up_to_date(&self) -> Result<()> {
         let schema = self.schema();
         if self.store.engine() == Engine::Sqlite {
+            schema.refuse_a_later_file().await?;
             schema.migrate().await?;
             return Ok(());
         }
@@ -156,6 +157,27 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
+    /// Fails where a later version has brought a SQLite file up to date: it may have taken away what this one looks for, and
+    /// what this one writes may lack what that one needs. (PostgreSQL is never without what a version before needs: there
+    /// nodes of both run side by side.)
+    pub(crate) async fn refuse_a_later_file(&self) -> Result<()> {
+        if self.ledger.store().engine() == Engine::Postgres {
+            return Ok(());
+        }
+        let unknown = match self.pending().await {
+            Ok(report) => report.unknown,
+            Err(error) if error.is_outage() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        ensure!(
+            unknown.is_empty(),
+            "a later version of Highwater has brought the database file up to date ({}), and there is no way back; run \
+             that version, or put the file's copy from before in its place",
+            unknown.join(", ")
+        );
+        Ok(())
+    }
+
     /// Applies what is missing, and makes this node's capabilities known.
     pub(crate) async fn migrate(&self) -> Result<MigrationReport, StoreError> {
         let report = self.ledger.store().migrate(&self.steps).await?;

@@ -65,6 +65,7 @@ impl Running {
         let life = Lifecycle::new();
         let mut house = House::open(settings, Some(Serving { life: &life, roles }))?;
         let schema = house.schema();
+        schema.refuse_a_later_file().await?;
         let migrated = Arc::new(AtomicBool::new(migrate(&schema).await));
         let workers = workers(&mut house, roles);
         let health = Health {

@@ -31,6 +31,8 @@ pub struct MigrationReport {
     pub applied: Vec<&'static str>,
     /// How many were there before.
     pub already: usize,
+    /// Names of those that were there and are not known: somebody else's, or a later version's.
+    pub unknown: Vec<String>,
 }
 
 crate::statements! {
@@ -76,7 +78,9 @@ impl Operation for Migrate {
         tx.query(&ONE_AT_A_TIME, &[], |_| Ok(())).await?;
         tx.batch(TABLE.for_engine(tx.engine())).await?;
         let applied = tx.query(&APPLIED, &[], |row| Ok(row.text(0)?.to_owned())).await?;
-        let mut report = MigrationReport { applied: Vec::new(), already: applied.len() };
+        let is_known = |name: &str| self.steps.iter().any(|step| step.name == name);
+        let unknown = applied.iter().filter(|name| !is_known(name)).cloned().collect();
+        let mut report = MigrationReport { applied: Vec::new(), already: applied.len(), unknown };
         for step in self.steps.iter().filter(|step| !applied.iter().any(|name| name == step.name)) {
             if !self.only_ask {
                 apply(tx, step, self.now).await?;

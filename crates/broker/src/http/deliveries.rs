@@ -2,9 +2,10 @@
 
 use super::given;
 use crate::capability::Inner;
-use crate::store::list::{Filter, ListDeliveries, ShowDelivery};
+use crate::store::list::ShowDelivery;
 use crate::store::registry::ListRps;
 use crate::store::repair::{FindOne, FindReplayable, Replay};
+use crate::store::search::{Filter, ListDeliveries};
 use crate::worker::TOPIC;
 use crate::{AttemptView, ClientId, DeliveryView, Terminal};
 use account::{IdpId, Millis, Subject};

@@ -4,34 +4,12 @@ use super::registry::client_id;
 use super::rows::event_type;
 use crate::delivery::Terminal;
 use crate::{ClientId, EventType};
-use account::{IdpId, Millis, Subject};
+use account::Millis;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-use store::{Operation, Row, StoreError, Tx, Value};
+use store::{Operation, Row, StoreError, Tx};
 use utoipa::ToSchema;
 
 store::statements! {
-    // As many rows as there are deliveries may lie before the first that is asked for: each way of asking has its index,
-    // and `id + 0` keeps the engines from going through all of them by their numbers instead.
-    pub(super) static LIST = both(listed!("id > $1", "id"));
-    pub(super) static OF_ACCOUNT = both(listed!("idp = $5 and subject = $6 and id + 0 > $1", "id + 0"));
-    // Of what is not listed, nothing but the index is read.
-    pub(super) static PENDING = both(listed!(
-        "id in (select d.id from deliveries d where d.state = 0 and d.id + 0 > $1
-           and d.client_id = coalesce($2, d.client_id) and d.idp = coalesce($5, d.idp)
-           and (cast($4 as bigint) = 0 or d.created_at >= $4) order by d.id + 0 limit $7)",
-        "id"
-    ));
-    pub(super) static UNTOLD = both(listed!("state > 1 and id + 0 > $1", "id + 0"));
-    // Loosely: from one to the next, in the index by account.
-    pub(super) static IDPS = both(
-        "with recursive of(idp) as (
-           select min(idp) from deliveries
-           union all
-           select (select min(d.idp) from deliveries d where d.idp > of.idp) from of where of.idp is not null)
-         select idp from of where idp is not null");
-    pub(super) static LAST = both("select coalesce(max(id), 0) from deliveries");
-    pub(super) static FIRST_AFTER = both("select id, created_at from deliveries where id > $1 order by id limit 1");
     pub(super) static SHOW = both(concat!("select ", shown!(), " from deliveries where id = $1"));
     // The one that is part of the delivery's own row is the last.
     pub(super) static ATTEMPTS = both(
@@ -56,24 +34,7 @@ macro_rules! shown {
          failures, reason, settled_at"
     };
 }
-use shown;
-
-/// Those that are found so; every condition besides is optional: null asks for nothing.
-macro_rules! listed {
-    ($found:literal, $number:literal) => {
-        concat!(
-            "select ",
-            shown!(),
-            " from deliveries where ",
-            $found,
-            " and client_id = coalesce($2, client_id) and state = coalesce($3, state) and created_at >= $4
-             and idp = coalesce($5, idp) and subject = coalesce($6, subject) order by ",
-            $number,
-            " limit $7"
-        )
-    };
-}
-use listed;
+pub(super) use shown;
 
 /// A delivery, as operators see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -139,7 +100,7 @@ pub struct AttemptView {
     pub answer: Option<String>,
 }
 
-fn view(row: &Row<'_>) -> Result<DeliveryView, StoreError> {
+pub(super) fn view(row: &Row<'_>) -> Result<DeliveryView, StoreError> {
     let ended = Terminal::from_code(row.int(12)?);
     Ok(DeliveryView {
         id: row.int(0)?,
@@ -160,86 +121,6 @@ fn view(row: &Row<'_>) -> Result<DeliveryView, StoreError> {
         reason: row.opt_text(15)?.map(str::to_owned),
         settled_at: row.opt_int(16)?.map(Millis::new),
     })
-}
-
-/// What to look for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Filter {
-    pub(crate) client_id: Option<ClientId>,
-    /// 0 pending, else as [`Terminal::code`].
-    pub(crate) state: Option<i64>,
-    pub(crate) since: Option<Millis>,
-    pub(crate) idp: Option<IdpId>,
-    pub(crate) subject: Option<Subject>,
-}
-
-/// Deliveries with a number above `after`, oldest first.
-pub(crate) struct ListDeliveries {
-    pub(crate) filter: Filter,
-    pub(crate) after: i64,
-    pub(crate) limit: i64,
-}
-
-impl ListDeliveries {
-    /// What the statements ask for.
-    fn asked<'a>(&'a self, after: i64, idp: Option<&'a str>) -> [Value<'a>; 7] {
-        let Filter { client_id, state, since, subject, .. } = &self.filter;
-        [
-            after.into(),
-            client_id.as_ref().map(ClientId::as_str).into(),
-            (*state).into(),
-            since.unwrap_or(Millis::ZERO).into(),
-            idp.into(),
-            subject.as_ref().map(Subject::as_str).into(),
-            self.limit.into(),
-        ]
-    }
-}
-
-impl Operation for ListDeliveries {
-    const NAME: &'static str = "broker.list_deliveries";
-    type Output = Vec<DeliveryView>;
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let Filter { state, since, idp, subject, .. } = &self.filter;
-        let after = last_before(tx, since.unwrap_or(Millis::ZERO)).await?.max(self.after);
-        let found = match (subject, state) {
-            (Some(_), _) => &OF_ACCOUNT,
-            (None, Some(0)) => &PENDING,
-            (None, Some(2..)) => &UNTOLD,
-            (None, _) => &LIST,
-        };
-        if subject.is_none() || idp.is_some() {
-            return tx.query(found, &self.asked(after, idp.as_ref().map(IdpId::as_str)), view).await;
-        }
-        // Accounts are found by both: one subject may be known to several identity providers.
-        let mut listed = Vec::new();
-        for idp in tx.query(&IDPS, &[], |row| row.text(0).map(str::to_owned)).await? {
-            listed.extend(tx.query(found, &self.asked(after, Some(&idp)), view).await?);
-        }
-        listed.sort_unstable_by_key(|it: &DeliveryView| it.id);
-        listed.truncate(usize::try_from(self.limit).unwrap_or_default());
-        Ok(listed)
-    }
-}
-
-/// A number that all of what was made then or later lies above, and little else. Numbers grow with time, but for
-/// nodes whose clocks differ, and transactions that overtook each other: by less than ten minutes.
-async fn last_before(tx: &mut Tx<'_>, then: Millis) -> Result<i64, StoreError> {
-    if then == Millis::ZERO {
-        return Ok(0);
-    }
-    let then = then.minus(Duration::from_mins(10));
-    let (mut before, mut end) = (0, tx.query_one(&LAST, &[], |row| row.int(0)).await?);
-    while before < end {
-        let middle = before + (end - before) / 2;
-        let read = |row: &Row<'_>| Ok((row.int(0)?, Millis::new(row.int(1)?)));
-        match tx.query_opt(&FIRST_AFTER, &[middle.into()], read).await? {
-            Some((id, made)) if made < then => before = id,
-            _ => end = middle,
-        }
-    }
-    Ok(before)
 }
 
 /// One delivery and its attempts.

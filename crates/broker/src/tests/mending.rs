@@ -51,25 +51,46 @@ async fn deliveries_are_listed_by_what_is_asked_for() {
     }
 }
 
+/// Numbers grow with time, or nearly so: clocks of nodes differ.
 #[tokio::test]
 async fn what_was_made_since_then_is_listed_whatever_was_made_before() {
     for house in House::on_each_engine().await {
-        let receiver = Receiver::start().await;
-        house.add("aaaa", &receiver, |config, _| config.resource_server = true).await;
-        for number in 0..20 {
+        let receiver = Receiver::answering(Answer::Status(404)).await;
+        for rp in ["aaaa", "bbbb"] {
+            let once = |config: &mut Config, _: &mut Secrets| {
+                (config.resource_server, config.retry) = (true, RetryPolicy { delays_seconds: vec![] });
+            };
+            house.add(rp, &receiver, once).await;
+        }
+        let begin = house.clock.now();
+        for number in 0..12 {
             house.happens(&format!("u{number}"), 900, Change::PasswordChange).await;
-            house.clock.advance(Duration::from_mins(7));
+            if number == 5 {
+                house.deliver().await;
+            }
+            // Of three, the second is made last.
+            let minutes = [11, 2, 20][number % 3] + 20 * (number / 3);
+            house.clock.set(begin.plus(Duration::from_mins(u64::try_from(minutes).expect("small"))));
         }
         let made = house.deliveries().await;
-        for (number, one) in made.iter().enumerate() {
-            for (since, listed) in [(one.created_at.get(), number), (one.created_at.get() + 1, number + 1)] {
-                for query in ["", "&state=pending", "&rp=aaaa"] {
-                    let answer =
-                        house.ask(&format!("GET /deliveries?since={since}{query}"), None).await.json();
-                    let ids = answer.as_array().expect("a list").iter().map(|it| it["id"].as_i64());
-                    let expected = made[listed..].iter().map(|it| Some(it.id));
-                    assert!(ids.eq(expected), "since {since}{query}");
-                }
+        assert_eq!(made.len(), 24);
+        for since in made.iter().flat_map(|one| [one.created_at.get(), one.created_at.get() + 1]) {
+            for (query, states) in [
+                ("", &["exhausted", "pending"][..]),
+                ("&rp=aaaa", &["exhausted", "pending"]),
+                ("&state=pending", &["pending"]),
+                ("&state=exhausted", &["exhausted"]),
+                ("&state=exhausted&rp=aaaa", &["exhausted"]),
+            ] {
+                let answer = house.ask(&format!("GET /deliveries?since={since}{query}"), None).await.json();
+                let ids = answer.as_array().expect("a list").iter().map(|it| it["id"].as_i64());
+                let is_asked_for = |it: &&DeliveryView| {
+                    it.created_at.get() >= since
+                        && states.contains(&it.state.as_str())
+                        && (!query.contains("rp=") || it.client_id.as_str() == "aaaa")
+                };
+                let expected = made.iter().filter(is_asked_for).map(|it| Some(it.id));
+                assert!(ids.eq(expected), "since {since}{query}");
             }
         }
     }

@@ -61,7 +61,11 @@ async fn store(settings: &Settings) -> Finding {
         Ok(house) => house,
         Err(error) => return unopened(&error, &place),
     };
-    match house.schema().pending().await {
+    let schema = house.schema();
+    if let Err(error) = schema.refuse_a_later_file().await {
+        return Finding::down(format!("{place}: {error:#}"));
+    }
+    match schema.pending().await {
         Ok(report) if report.applied.is_empty() => {
             Finding::ok(format!("{place} answers; its tables are up to date"))
         }

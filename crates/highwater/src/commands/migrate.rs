@@ -13,6 +13,7 @@ use tokenserver::{Exclusive, TakeExclusive};
 pub(crate) async fn run(options: &MigrateOptions, settings: &Settings) -> Result<Shown> {
     let house = House::open(settings, None)?;
     let schema = house.schema();
+    schema.refuse_a_later_file().await?;
     let report = if options.dry_run { schema.pending().await? } else { schema.migrate().await? };
     let word = if options.dry_run { "pending" } else { "applied" };
     let lines: Vec<String> = report.applied.iter().map(|step| format!("{word}: {step}")).collect();

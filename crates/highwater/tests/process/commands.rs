@@ -3,6 +3,7 @@
 use crate::house::House;
 use crate::http;
 use std::os::unix::fs::PermissionsExt;
+use store::{Clock, Migration, Store};
 
 #[test]
 fn init_writes_a_private_file_and_never_replaces_secrets_unasked() {
@@ -37,6 +38,24 @@ fn migrate_tells_what_it_would_do_does_it_and_has_nothing_left_to_do() {
     let done = house.run(&["--json", "migrate"]).json();
     assert_eq!(planned["pending"], done["applied"]);
     assert_eq!(house.run(&["--json", "migrate"]).json()["applied"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_file_that_a_later_version_brought_up_to_date_is_not_opened() {
+    static LATER: &[Migration] = &[Migration::both("ledger 9999 later", "create table later (id bigint)")];
+    let house = House::new();
+    house.run(&["migrate"]).done();
+    let url = format!("sqlite:{}", house.path("highwater.db").display());
+    let store = Store::open(&store::Settings::at(url), Clock::system()).expect("nobody else has it open");
+    store.migrate(&[LATER]).await.expect("migrated");
+    drop(store);
+    for command in [&["migrate"][..], &["serve"], &["rp", "list"]] {
+        let said = house.run(command).refused();
+        assert!(
+            said.contains("a later version of Highwater") && said.contains("ledger 9999 later"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ async fn steps_are_applied_once_in_their_order_and_pending_ones_are_listed() {
     for test in engines(&[MIGRATIONS]).await {
         let pending = test.store.pending_migrations(&[MIGRATIONS, LATER]).await.expect("asked");
         let names = vec!["test 0002 letters", "test 0003 more letters"];
-        assert_eq!(pending, MigrationReport { applied: names.clone(), already: 2 });
+        assert_eq!(pending, MigrationReport { applied: names.clone(), already: 2, unknown: vec![] });
         assert!(texts(&test.store, &LETTERS).await.is_err(), "only asked");
 
         let applied = test.store.migrate(&[MIGRATIONS, LATER]).await.expect("applied");
@@ -45,7 +45,13 @@ async fn steps_are_applied_once_in_their_order_and_pending_ones_are_listed() {
         assert_eq!(texts(&test.store, &LETTERS).await.expect("there"), ["a", "b", engine]);
 
         let again = test.store.migrate(&[MIGRATIONS, LATER]).await.expect("nothing to do");
-        assert_eq!(again, MigrationReport { applied: vec![], already: 4 });
+        assert_eq!(again, MigrationReport { applied: vec![], already: 4, unknown: vec![] });
+
+        let before = test.store.pending_migrations(&[MIGRATIONS]).await.expect("asked");
+        assert_eq!(
+            (before.applied, before.unknown),
+            (vec![], names.iter().map(|it| (*it).to_owned()).collect())
+        );
         assert_eq!(texts(&test.store, &LETTERS).await.expect("there").len(), 3);
     }
 }

@@ -54,8 +54,11 @@ fn hot() -> Vec<(&'static Sql, usize)> {
         (&retention::FORGET_ATTEMPT, 1),
         (&rows::IS_THERE, 2),
         (&list::ATTEMPTS, 1),
-        (&list::OF_ACCOUNT, 7),
-        (&list::IDPS, 0),
+        (&search::LIST, 8),
+        (&search::OF_ACCOUNT, 8),
+        (&search::UNTOLD, 8),
+        (&search::LAST, 0),
+        (&search::FIRST_AFTER, 1),
         (&tokens::FIND, 1),
         (&verification::LAST, 2),
     ]
@@ -82,12 +85,18 @@ async fn rows_are_found_by_their_index_even_before_the_first_statistics() {
 }
 
 #[tokio::test]
-async fn what_waits_and_what_was_not_told_is_listed_without_a_look_at_what_was() {
+async fn each_way_of_listing_deliveries_goes_by_its_index() {
     for test in engines(TABLES).await {
-        for (sql, index) in [(&list::PENDING, "deliveries_line"), (&list::UNTOLD, "deliveries_untold")] {
+        for (sql, params, index) in [
+            (&search::OF_ACCOUNT, 8, "deliveries_event"),
+            (&search::IDPS, 0, "deliveries_event"),
+            (&search::PENDING, 8, "deliveries_line"),
+            (&search::UNTOLD, 8, "deliveries_untold"),
+            (&search::UNTOLD_RPS, 0, "deliveries_untold"),
+        ] {
             let plan = match test.engine() {
-                Engine::Sqlite => sqlite_plan(&test.store, sql, given(sql, 7)).await,
-                Engine::Postgres => plan(&test.store, sql, given(sql, 7)).await,
+                Engine::Sqlite => sqlite_plan(&test.store, sql, given(sql, params)).await,
+                Engine::Postgres => plan(&test.store, sql, given(sql, params)).await,
             };
             assert!(plan.contains(index), "{:?}: {plan}", test.engine());
         }
