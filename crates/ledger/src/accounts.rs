@@ -66,7 +66,7 @@ fn kept(row: &Row<'_>) -> Result<Account, StoreError> {
 pub(crate) struct Changed<'a> {
     pub(crate) id: &'a AccountId,
     pub(crate) account: &'a Account,
-    /// The number of its latest event, unless that is the one there was.
+    /// The number of its latest event, unless that is the one there was, or it is not found by its number.
     pub(crate) latest_event: Option<i64>,
 }
 

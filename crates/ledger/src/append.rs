@@ -2,12 +2,10 @@
 
 use crate::SourceId;
 use crate::consequence::News;
-use crate::effects::account_of;
 use crate::tombstones::json;
-use account::{AccountId, Millis};
+use account::Millis;
 use serde::Serialize;
-use std::collections::HashMap;
-use store::{Engine, Row, StoreError, Tx};
+use store::{Engine, StoreError, Tx};
 
 store::statements! {
     // To be told the numbers by the insert costs SQLite a table of its own for each row: there they are drawn first.
@@ -25,21 +23,21 @@ store::statements! {
             "insert into events (idp, subject, version, kind, at, received_at, source, change, mark, state)
              select r.idp, r.subject, r.version, r.kind, r.at, $2, r.source, r.change, r.mark, r.state
              from {each $1: idp text, subject text, version bigint, kind text, at bigint, source text, change text,
-                   mark bigint, state smallint} as r
-             returning idp, subject, version, id",
+                   mark bigint, state smallint} as r",
     };
 }
 
-/// Writes events and where each came from; their numbers, in the same order.
+/// Writes events and where each came from; their numbers, in the same order, where they are found by them: not on
+/// PostgreSQL, where nodes of a version before look in the index by account and version.
 pub(crate) async fn append(
     tx: &mut Tx<'_>,
     news: &[News],
     sources: &[&SourceId],
     now: Millis,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Vec<Option<i64>>, StoreError> {
     #[derive(Serialize)]
     struct Written<'a> {
-        number: i64,
+        number: Option<i64>,
         idp: &'a str,
         subject: &'a str,
         version: i64,
@@ -53,12 +51,15 @@ pub(crate) async fn append(
     if news.is_empty() {
         return Ok(Vec::new());
     }
-    let first = match tx.engine() {
-        Engine::Sqlite => tx.query_one(&NEXT, &[], |row| row.int(0)).await?,
-        Engine::Postgres => 0, // they come from the column's sequence
+    let numbers: Vec<Option<i64>> = match tx.engine() {
+        Engine::Sqlite => {
+            let first = tx.query_one(&NEXT, &[], |row| row.int(0)).await?;
+            (first..).map(Some).take(news.len()).collect()
+        }
+        Engine::Postgres => vec![None; news.len()],
     };
-    let rows = (first..).zip(news).zip(sources).map(|((number, news), source)| Written {
-        number,
+    let rows = numbers.iter().zip(news).zip(sources).map(|((number, news), source)| Written {
+        number: *number,
         idp: news.account.idp.as_str(),
         subject: news.account.subject.as_str(),
         version: news.version,
@@ -69,26 +70,6 @@ pub(crate) async fn append(
         mark: news.mark.get(),
         state: news.state.code(),
     });
-    let rows = json(rows);
-    let params = [(&rows).into(), now.into()];
-    match tx.engine() {
-        Engine::Sqlite => {
-            tx.execute(&APPEND, &params).await?;
-            Ok((first..).take(news.len()).collect())
-        }
-        Engine::Postgres => numbers(&tx.query(&APPEND, &params, told).await?.into_iter().collect(), news),
-    }
-}
-
-/// An event's number, by its account and version: in which order PostgreSQL tells them is not promised.
-type Told = ((AccountId, i64), i64);
-
-fn told(row: &Row<'_>) -> Result<Told, StoreError> {
-    Ok(((account_of(row)?, row.int(2)?), row.int(3)?))
-}
-
-fn numbers(told: &HashMap<(AccountId, i64), i64>, news: &[News]) -> Result<Vec<i64>, StoreError> {
-    let of = |news: &News| told.get(&(news.account.clone(), news.version)).copied();
-    let missing = || StoreError::Statement { reason: "an event was written without a number".into() };
-    news.iter().map(of).collect::<Option<_>>().ok_or_else(missing)
+    tx.execute(&APPEND, &[(&json(rows)).into(), now.into()]).await?;
+    Ok(numbers)
 }

@@ -310,13 +310,17 @@ impl Apply {
         tx: &mut Tx<'_>,
         before: &BTreeMap<AccountId, Account>,
         after: &Folded<'_>,
-        numbers: &[i64],
+        numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
         // Of several events the last one is the latest.
         let latest: HashMap<_, _> = after.news.iter().map(|it| &it.account).zip(numbers).collect();
         let changed = after.accounts.iter().filter(|(id, account)| before.get(*id) != Some(*account));
         let changed: Vec<_> = changed
-            .map(|(id, account)| Changed { id, account, latest_event: latest.get(id).map(|number| **number) })
+            .map(|(id, account)| Changed {
+                id,
+                account,
+                latest_event: latest.get(id).copied().copied().flatten(),
+            })
             .collect();
         if changed.is_empty() {
             return Ok(());

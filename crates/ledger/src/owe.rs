@@ -45,8 +45,8 @@ struct Effect<'a> {
     subject: &'a str,
     version: i64,
     capability: &'a str,
-    /// The number of its event.
-    event: i64,
+    /// The number of its event, where it is found by that.
+    event: Option<i64>,
 }
 
 /// Carries out at once what this node can of each capability's part, and writes an effect row for the rest. Whether
@@ -60,7 +60,7 @@ pub(crate) async fn carry_out_or_owe(
     tx: &mut Tx<'_>,
     consequences: &[Arc<dyn Consequence>],
     news: &[News],
-    numbers: &[i64],
+    numbers: &[Option<i64>],
     now: Millis,
 ) -> Result<bool, StoreError> {
     if news.is_empty() {

@@ -115,7 +115,7 @@ pub static MIGRATIONS: &[Migration] = &[
     ),
     // Whoever looks for an account's event looks for its latest, or for one that is owed. So these say where it is (on SQLite
     // its position), and the ledger's largest index, in which each event had a place of its own, is not needed. On PostgreSQL
-    // nodes of two versions may run side by side: there it goes when none is left that looks in it.
+    // nodes of two versions may run side by side: there these stay empty, and the index is what is looked in.
     Migration::per_engine(
         "ledger 0009 events are found by their numbers",
         "alter table accounts add column latest_event bigint;

@@ -1,10 +1,10 @@
-//! An account, and what is owed of it, say where the event is: that is where it is looked for.
+//! On SQLite an account, and what is owed of it, say where the event is: that is where it is looked for.
 
 use crate::told::{Execute, account, at, known, ledger, login, news, told};
 use account::Change;
 use ledger::{CarryOut, Ledger, MIGRATIONS, News, Outcome};
 use std::sync::{Arc, Mutex};
-use store::testing::{TestStore, engines, sqlite};
+use store::testing::{TestStore, sqlite};
 use store::{Sql, StoreError, Tx};
 use work::Tick;
 
@@ -29,20 +29,14 @@ impl CarryOut for Later {
 
 /// How many accounts, or effects, do not lead to the event that they are about. As an update, that it may be executed.
 async fn astray(test: &TestStore) -> (u64, u64) {
-    static ACCOUNTS: Sql = Sql::per_engine(
+    static ACCOUNTS: Sql = Sql::both(
         "update accounts set mark = mark where version > 0 and not exists (select 1 from events v
            where v.position = latest_event and v.idp = accounts.idp and v.subject = accounts.subject
              and v.version = accounts.version)",
-        "update accounts set mark = mark where version > 0 and not exists (select 1 from events v
-           where v.id = latest_event and v.idp = accounts.idp and v.subject = accounts.subject
-             and v.version = accounts.version)",
     );
-    static EFFECTS: Sql = Sql::per_engine(
+    static EFFECTS: Sql = Sql::both(
         "update effects set state = state where not exists (select 1 from events v
            where v.position = effects.event and v.idp = effects.idp and v.subject = effects.subject
-             and v.version = effects.version)",
-        "update effects set state = state where not exists (select 1 from events v
-           where v.id = effects.event and v.idp = effects.idp and v.subject = effects.subject
              and v.version = effects.version)",
     );
     let count = async |sql| test.store.run(Execute(sql)).await.expect("counted");
@@ -66,27 +60,26 @@ async fn work(ledger: &Ledger, later: Later) -> Vec<String> {
 
 #[tokio::test]
 async fn they_lead_to_their_events_whatever_a_batch_has_in_it() {
-    for test in engines(&[MIGRATIONS]).await {
-        let (ledger, later) = with_later(&test).await;
-        let [a, b] = [account("a"), account("b")];
-        assert_eq!(news(&ledger, told(0, &a, at(1), login())).await, 1);
-        let batch = vec![
-            told(1, &b, at(2), login()),
-            told(2, &a, at(3), Change::PasswordChange),
-            told(0, &a, at(1), login()),
-            told(3, &a, at(4), login()),
-            told(4, &b, at(5), Change::Disable),
-        ];
-        ledger.apply_batch(batch).await.expect("applied");
-        assert_eq!(astray(&test).await, (0, 0));
-        // Nothing new, and yet the account is written: it was disabled already, and is so for longer now.
-        known(&ledger, told(5, &b, at(6), Change::Disable)).await;
-        // Of this one nothing is known but what is no news.
-        known(&ledger, told(6, &account("c"), at(6), Change::Enable)).await;
-        assert_eq!(astray(&test).await, (0, 0));
-        assert_eq!(work(&ledger, later).await, ["a 1", "a 2", "a 3", "b 1", "b 2"]);
-        assert!(ledger.pending_effects().await.expect("read").is_empty());
-    }
+    let test = sqlite(&[MIGRATIONS]).await;
+    let (ledger, later) = with_later(&test).await;
+    let [a, b] = [account("a"), account("b")];
+    assert_eq!(news(&ledger, told(0, &a, at(1), login())).await, 1);
+    let batch = vec![
+        told(1, &b, at(2), login()),
+        told(2, &a, at(3), Change::PasswordChange),
+        told(0, &a, at(1), login()),
+        told(3, &a, at(4), login()),
+        told(4, &b, at(5), Change::Disable),
+    ];
+    ledger.apply_batch(batch).await.expect("applied");
+    assert_eq!(astray(&test).await, (0, 0));
+    // Nothing new, and yet the account is written: it was disabled already, and is so for longer now.
+    known(&ledger, told(5, &b, at(6), Change::Disable)).await;
+    // Of this one nothing is known but what is no news.
+    known(&ledger, told(6, &account("c"), at(6), Change::Enable)).await;
+    assert_eq!(astray(&test).await, (0, 0));
+    assert_eq!(work(&ledger, later).await, ["a 1", "a 2", "a 3", "b 1", "b 2"]);
+    assert!(ledger.pending_effects().await.expect("read").is_empty());
 }
 
 /// The ninth step finds rows that were written without those numbers.
