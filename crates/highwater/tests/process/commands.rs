@@ -40,6 +40,29 @@ fn migrate_tells_what_it_would_do_does_it_and_has_nothing_left_to_do() {
     assert_eq!(house.run(&["--json", "migrate"]).json()["applied"], serde_json::json!([]));
 }
 
+#[test]
+fn a_file_is_opened_when_less_is_configured_than_was() {
+    let house = House::new();
+    house.run(&["migrate"]).done();
+    let file = house.path("highwater.toml");
+    let text = std::fs::read_to_string(&file).expect("readable");
+    assert!(text.contains("\n[broker]"));
+    let mut is_left = true;
+    let less = text.lines().filter(|line| {
+        if line.starts_with('[') {
+            is_left = !line.starts_with("[broker")
+                && !line.starts_with("[sessions")
+                && !line.starts_with("[bearer");
+        }
+        is_left
+    });
+    let less = less.collect::<Vec<_>>().join("\n");
+    assert_ne!(less, text);
+    std::fs::write(&file, less).expect("written");
+    house.run(&["migrate"]).done();
+    drop(house.serve(&[]));
+}
+
 #[tokio::test]
 async fn a_file_that_a_later_version_brought_up_to_date_is_not_opened() {
     static LATER: &[Migration] = &[Migration::both("ledger 9999 later", "create table later (id bigint)")];
