@@ -4,6 +4,7 @@
 //! * `rs256`, `es256`, `eddsa`: as fast as they go, with two limits: the signatures alone, and the posts alone. With RS256 the
 //!   product has a core to itself, whose signatures are its limit; the others share all cores with their receivers and with
 //!   PostgreSQL.
+//! * `rs256_to_four`: as `rs256`, of accounts that four relying parties know, not one: what an event costs is shared then.
 //! * `…_half`: at half that rate, the time from the commit to the receiver; `…_half_from_event`: from the moment the event
 //!   was due, which has the ledger's transaction in it.
 //! * `--large`: one healthy relying party, alone and beside a dead one that a million deliveries are pending for.
@@ -27,6 +28,8 @@ struct Algorithm {
     name: &'static str,
     /// Whether its signatures are most of the work.
     is_limit_of_a_core: bool,
+    /// How many relying parties know an account.
+    known_to: &'static str,
     full: &'static str,
     half: &'static str,
     half_from_event: &'static str,
@@ -34,10 +37,11 @@ struct Algorithm {
     posting: &'static str,
 }
 
-const ALGORITHMS: [Algorithm; 3] = [
+const ALGORITHMS: [Algorithm; 4] = [
     Algorithm {
         name: "RS256",
         is_limit_of_a_core: true,
+        known_to: "1",
         full: "rs256",
         half: "rs256_half",
         half_from_event: "rs256_half_from_event",
@@ -45,8 +49,19 @@ const ALGORITHMS: [Algorithm; 3] = [
         posting: "rs256_posting",
     },
     Algorithm {
+        name: "RS256",
+        is_limit_of_a_core: true,
+        known_to: "4",
+        full: "rs256_to_four",
+        half: "rs256_to_four_half",
+        half_from_event: "rs256_to_four_half_from_event",
+        signing: "rs256_to_four_signing",
+        posting: "rs256_to_four_posting",
+    },
+    Algorithm {
         name: "ES256",
         is_limit_of_a_core: false,
+        known_to: "1",
         full: "es256",
         half: "es256_half",
         half_from_event: "es256_half_from_event",
@@ -56,6 +71,7 @@ const ALGORITHMS: [Algorithm; 3] = [
     Algorithm {
         name: "EdDSA",
         is_limit_of_a_core: false,
+        known_to: "1",
         full: "eddsa",
         half: "eddsa_half",
         half_from_event: "eddsa_half_from_event",
@@ -71,11 +87,13 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
     for engine in options.engines() {
         for algorithm in &ALGORITHMS {
             let cores = if algorithm.is_limit_of_a_core { &apart } else { &together };
-            let delivered = work(cores, engine, "deliver", RPS, algorithm.name, options)?;
+            let job = ["deliver", "--algorithm", algorithm.name, "--known-to", algorithm.known_to];
+            let delivered = work(cores, engine, &job, RPS, options)?;
             results.extend(figures(algorithm, engine, delivered));
         }
         if options.large {
-            let backlog = work(&apart, engine, "deliver-beside-backlog", "1", "EdDSA", options)?;
+            let job = ["deliver-beside-backlog", "--algorithm", "EdDSA"];
+            let backlog = work(&apart, engine, &job, "1", options)?;
             results.extend(beside_backlog(engine, &backlog));
         }
     }
@@ -86,16 +104,15 @@ pub(crate) fn bench(options: &Options) -> Result<Report> {
 fn work<D: DeserializeOwned>(
     cores: &Cores,
     engine: Engine,
-    job: &str,
+    job: &[&str],
     hooks: &str,
-    algorithm: &str,
     options: &Options,
 ) -> Result<D> {
     let home = Home::make(engine, cores)?;
     let receivers = Server::beside_the_load(cores, &["receive", "--hooks", hooks])?;
     let (store, seconds) = (home.url(), options.seconds.to_string());
-    let work = ["--receivers", receivers.place(), "--algorithm", algorithm, "--seconds", &seconds];
-    let done = process::job(cores, &[&[job, "--store", &store], &work[..]].concat())?;
+    let work = ["--store", &store, "--receivers", receivers.place(), "--seconds", &seconds];
+    let done = process::job(cores, &[job, &work[..]].concat())?;
     receivers.end()?;
     Ok(done)
 }

@@ -109,8 +109,8 @@ impl WriteDeliveries {
         self.gather(tx, &mut plan.deliveries, now).await?;
         let places = self.places(tx, &plan.deliveries, inline, now).await?;
         let fence = if places.iter().any(|it| it.grant.is_some()) { tx.next_fence().await? } else { 0 };
-        let txn = |of| written.txn(of).cloned().unwrap_or_else(|| time_ordered(now));
-        let txns: Vec<String> = (0..news.len()).map(txn).collect();
+        let fresh = many_time_ordered(now, news.len()).enumerate();
+        let txns: Vec<String> = fresh.map(|(of, fresh)| written.txn(of).cloned().unwrap_or(fresh)).collect();
         let rows: Vec<NewRow<'_>> = plan
             .deliveries
             .iter()
@@ -165,7 +165,7 @@ impl WriteDeliveries {
         let lines: BTreeSet<&Line> = told().map(|it| &it.line).filter(|it| !deletions.contains(it)).collect();
         let mut taken = busy(tx, &lines).await?;
         let mut waits = Vec::new();
-        let place = |planned: &Planned| {
+        let place = |(planned, jti): (&Planned, String)| {
             let is_first = if deletions.contains(&planned.line) {
                 planned.kind == EventKind::Delete && planned.part == 0
             } else {
@@ -180,9 +180,9 @@ impl WriteDeliveries {
             let sender = if head && inline { self.lane_of(planned) } else { None };
             let grant = sender.as_ref().and_then(|lane| lane.grant(1, now));
             waits.extend(sender.filter(|_| grant.is_none()));
-            Place { jti: time_ordered(now), head, grant }
+            Place { jti, head, grant }
         };
-        let places = deliveries.iter().map(place).collect();
+        let places = deliveries.iter().zip(many_time_ordered(now, deliveries.len())).map(place).collect();
         if !waits.is_empty() {
             tx.after_commit(move || waits.iter().for_each(|lane| lane.waits(1)));
         }
@@ -302,8 +302,14 @@ fn count_unreachable(tx: &mut Tx<'_>, deliveries: &[Planned]) {
 
 /// A UUID that sorts by its time (version 7, RFC 9562 section 5.7): the index of tokens grows at its end.
 pub(crate) fn time_ordered(now: Millis) -> String {
+    many_time_ordered(now, 1).collect()
+}
+
+/// So many of them: the source of randomness is asked once.
+fn many_time_ordered(now: Millis, count: usize) -> impl Iterator<Item = String> {
     let millis = u64::try_from(now.get()).unwrap_or_default();
-    let mut random = [0; 10];
-    aws_lc_rs::rand::fill(&mut random).expect("the system's random source works");
-    Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+    let mut random = vec![[0; 10]; count];
+    aws_lc_rs::rand::fill(random.as_flattened_mut()).expect("the system's random source works");
+    let id = move |random| Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string();
+    random.into_iter().map(id)
 }

@@ -50,11 +50,5 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     verification::STATEMENTS,
 ];
 
-/// A JSON array, for a statement's row set.
-pub(crate) fn json<T: serde::Serialize>(rows: impl IntoIterator<Item = T>) -> String {
-    let rows: Vec<T> = rows.into_iter().collect();
-    serde_json::to_string(&rows).expect("rows of numbers and texts always serialise")
-}
-
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use crate::tables::{Kind, Table};
 use serde::Serialize;
-use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 use std::fmt;
+use store::RowSet;
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,17 +129,9 @@ impl fmt::Display for Why {
     }
 }
 
-/// A set of rows, as statements take it.
-pub(crate) struct Set<'a>(pub(crate) &'static Table, pub(crate) &'a [Row]);
-
-impl Serialize for Set<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut set = serializer.serialize_seq(Some(self.1.len()))?;
-        for row in self.1 {
-            set.serialize_element(&Named(self.0, row))?;
-        }
-        set.end()
-    }
+/// Rows, as statements take them.
+pub(crate) fn set(table: &'static Table, rows: &[Row]) -> RowSet {
+    RowSet::of(rows.iter().map(|row| Named(table, row)))
 }
 
 struct Named<'a>(&'static Table, &'a Row);
@@ -161,6 +154,7 @@ impl Serialize for Named<'_> {
 mod tests {
     use super::*;
     use crate::tables::{SERVICES, USERS};
+    use serde_json::json;
 
     fn user(change: impl FnOnce(&mut Vec<Found>)) -> Result<Row, Refusal> {
         let bytes = |text: &str| Found::Bytes(text.as_bytes().to_vec());
@@ -183,10 +177,10 @@ mod tests {
     fn a_row_of_the_field_is_held_as_it_is() {
         let row = user(|_| ()).expect("a good row");
         assert_eq!((row.key(), &row.0[3], &row.0[6]), (7, &Cell::Int(i64::MAX), &Cell::Null));
-        let set = serde_json::to_string(&Set(&USERS, &[row])).expect("it can be written");
-        assert!(
-            set.starts_with(r#"[{"uid":7,"service":1,"email":"u@x","#)
-                && set.contains(r#""replaced_at":null"#)
+        let named = serde_json::to_value(Named(&USERS, &row)).expect("it can be written");
+        assert_eq!(
+            (&named["uid"], &named["email"], &named["replaced_at"]),
+            (&json!(7), &json!("u@x"), &json!(null))
         );
     }
 

@@ -1,7 +1,7 @@
 //! What is written here, as operations: parts of rows with the cursor that says how far they reach.
 
 use crate::Counted;
-use crate::rows::{Cell, Row, Set};
+use crate::rows::{Cell, Row, set};
 use crate::tables::{Kind, NODES, SERVICES, Table, USERS};
 use account::Millis;
 use serde_json::json;
@@ -307,8 +307,7 @@ async fn insert(tx: &mut Tx<'_>, table: &'static Table, rows: &[Row]) -> Result<
     if rows.is_empty() {
         return Ok(());
     }
-    let set = serde_json::to_string(&Set(table, rows)).expect("rows are JSON");
-    tx.execute(table.statements.insert, &[Value::Text(&set)]).await.map(drop)
+    tx.execute(table.statements.insert, &[(&set(table, rows)).into()]).await.map(drop)
 }
 
 async fn read_after(

@@ -2,11 +2,10 @@
 
 use crate::effects::account_of;
 use crate::rules::Account;
-use crate::tombstones::json;
 use account::{AccountId, Mark, Millis, State, StateAt};
 use serde::Serialize;
 use std::collections::HashSet;
-use store::{Row, StoreError, Tx};
+use store::{Row, RowSet, StoreError, Tx};
 
 store::statements! {
     // A row from before these columns has the identity provider's word in its state.
@@ -43,7 +42,7 @@ pub(crate) async fn load(
     accounts: &[AccountId],
 ) -> Result<Vec<(AccountId, Account)>, StoreError> {
     let asked: HashSet<&AccountId> = accounts.iter().collect();
-    tx.query(&LOAD, &[(&json(asked.into_iter())).into()], |row| Ok((account_of(row)?, kept(row)?))).await
+    tx.query(&LOAD, &[(&RowSet::of(asked)).into()], |row| Ok((account_of(row)?, kept(row)?))).await
 }
 
 fn kept(row: &Row<'_>) -> Result<Account, StoreError> {
@@ -102,5 +101,5 @@ pub(crate) async fn save(tx: &mut Tx<'_>, changed: &[Changed<'_>], now: Millis) 
         held_at: account.held.at,
         latest_event: *latest_event,
     });
-    tx.execute(&SAVE, &[(&json(rows)).into(), now.into()]).await.map(drop)
+    tx.execute(&SAVE, &[(&RowSet::of(rows)).into(), now.into()]).await.map(drop)
 }

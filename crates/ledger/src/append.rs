@@ -2,10 +2,9 @@
 
 use crate::SourceId;
 use crate::consequence::News;
-use crate::tombstones::json;
 use account::Millis;
 use serde::Serialize;
-use store::{Engine, StoreError, Tx};
+use store::{Engine, RowSet, StoreError, Tx};
 
 store::statements! {
     // To be told the numbers by the insert costs SQLite a table of its own for each row: there they are drawn first.
@@ -70,6 +69,6 @@ pub(crate) async fn append(
         mark: news.mark.get(),
         state: news.state.code(),
     });
-    tx.execute(&APPEND, &[(&json(rows)).into(), now.into()]).await?;
+    tx.execute(&APPEND, &[(&RowSet::of(rows)).into(), now.into()]).await?;
     Ok(numbers)
 }

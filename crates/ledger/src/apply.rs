@@ -1,5 +1,6 @@
 use crate::accounts::{self, Changed};
 use crate::consequence::{Consequence, News};
+use crate::owe::InTrouble;
 use crate::receipts::Receipt;
 use crate::rules::{self, Account, Verdict};
 use crate::tombstones::Tombstones;
@@ -148,14 +149,23 @@ impl Ledger {
 
     /// One transaction for all of that; then whoever waits for events is signalled.
     async fn transaction(&self, batches: Vec<Arc<Vec<Received>>>) -> Result<Vec<Applied>, StoreError> {
-        let operation = Apply {
-            now: self.store.clock().now(),
-            batches,
-            tombstones: self.tombstones.clone(),
-            consequences: Arc::clone(&self.consequences),
+        let in_trouble = InTrouble::default();
+        let done = loop {
+            let were_in_trouble = in_trouble.count();
+            let operation = Apply {
+                now: self.store.clock().now(),
+                batches: batches.clone(),
+                tombstones: self.tombstones.clone(),
+                consequences: Arc::clone(&self.consequences),
+                in_trouble: in_trouble.clone(),
+            };
+            // Boxed: with all that consequences do in it, it is more than callers' futures should hold.
+            match Box::pin(self.store.run(operation)).await {
+                // A consequence took it along: anew, with that one owed.
+                Err(_) if in_trouble.count() > were_in_trouble => {}
+                done => break done?,
+            }
         };
-        // Boxed: with all that consequences do in it, it is more than callers' futures should hold.
-        let done = Box::pin(self.store.run(operation)).await?;
         if done.applied.iter().any(|applied| matches!(applied, Applied::News { .. })) {
             self.store.signals().send(appended_topic(self.store.engine()));
         }
@@ -197,6 +207,7 @@ struct Apply {
     now: Millis,
     tombstones: Tombstones,
     consequences: Arc<[Arc<dyn Consequence>]>,
+    in_trouble: InTrouble,
 }
 
 struct Done {
@@ -227,7 +238,8 @@ impl Operation for Apply {
         self.save(tx, &before, &folded, &numbers).await?;
         receipts::receive(tx, &receipts, self.now).await?;
         let left_over =
-            owe::carry_out_or_owe(tx, &self.consequences, &folded.news, &numbers, self.now).await?;
+            owe::carry_out_or_owe(tx, &self.consequences, &folded.news, &numbers, &self.in_trouble, self.now)
+                .await?;
         Ok(Done { applied: folded.applied, left_over })
     }
 }

@@ -86,10 +86,11 @@ pub trait CarryOut: Send + Sync + 'static {
     /// mark, so that a late or repeated event never ends what was granted after it. It may be run again before it
     /// commits: what it counts, it counts by [`Tx::after_commit`].
     ///
-    /// First called inside the ledger's transaction, under a savepoint of its own: there it must be bounded (≤ 50
-    /// rows an event) or answer [`Outcome::Deferred`]. When it fails or defers, workers call it again, an event at a
-    /// time, with `inline` false; there it may do its work in parts (≤ 500 rows), answering [`Outcome::Deferred`] until
-    /// the last. Each account's events come in their order: a later one waits while an earlier one is owed.
+    /// First called inside the ledger's transaction: there it must be bounded (≤ 50 rows an event) or answer
+    /// [`Outcome::Deferred`]. When it fails or defers, the transaction is begun anew without it, and workers call it
+    /// again, an event at a time, with `inline` false; there it may do its work in parts (≤ 500 rows), answering
+    /// [`Outcome::Deferred`] until the last. Each account's events come in their order: a later one waits while an
+    /// earlier one is owed.
     fn carry_out(
         &self,
         tx: &mut Tx<'_>,

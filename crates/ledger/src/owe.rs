@@ -2,15 +2,15 @@
 
 use crate::consequence::{Consequence, News, Outcome};
 use crate::effects::account_of;
-use crate::tombstones::json;
 use account::{AccountId, Millis};
 use futures::FutureExt;
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use store::{Row, StoreError, Tx};
+use store::{Row, RowSet, StoreError, Tx};
 
 store::statements! {
     // Every capability, with those of the accounts to whose earlier events it has not attended yet.
@@ -49,8 +49,30 @@ struct Effect<'a> {
     event: Option<i64>,
 }
 
+/// The capabilities whose part could not be carried out inside the ledger's transaction: it was begun anew, and they are
+/// owed.
+#[derive(Clone, Default)]
+pub(crate) struct InTrouble(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl InTrouble {
+    /// Takes one in; whether it was not there.
+    fn insert(&self, capability: &'static str) -> bool {
+        self.0.lock().insert(capability)
+    }
+
+    fn contains(&self, capability: &str) -> bool {
+        self.0.lock().contains(capability)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
 /// Carries out at once what this node can of each capability's part, and writes an effect row for the rest. Whether
-/// anything was left for the workers.
+/// anything was left for the workers. Whatever goes wrong in a part, a panic included, the event itself commits, for the
+/// mark is the enforcement: such a part ends the transaction, and is owed when it is begun anew.
 ///
 /// Invariant: each account's effects are carried out in the order of its versions. So while an earlier one is owed, a
 /// later one is owed too; both are decided under the account's lock.
@@ -61,6 +83,7 @@ pub(crate) async fn carry_out_or_owe(
     consequences: &[Arc<dyn Consequence>],
     news: &[News],
     numbers: &[Option<i64>],
+    in_trouble: &InTrouble,
     now: Millis,
 ) -> Result<bool, StoreError> {
     if news.is_empty() {
@@ -70,10 +93,12 @@ pub(crate) async fn carry_out_or_owe(
     let mut effects = Vec::new();
     for (capability, behind) in &capabilities {
         let in_order = in_order(news, behind);
-        let done = match consequences.iter().find(|it| it.capability() == capability) {
-            Some(consequence) if !in_order.is_empty() => carry_out(tx, &**consequence, &in_order).await?,
-            _ => false,
-        };
+        let here = consequences.iter().find(|it| it.capability() == capability);
+        let here = here.filter(|_| !in_order.is_empty() && !in_trouble.contains(capability));
+        if let Some(consequence) = here {
+            carry_out(tx, &**consequence, &in_order, in_trouble).await?;
+        }
+        let done = here.is_some();
         let owed = news.iter().zip(numbers).filter(|(news, _)| !done || behind.contains(&news.account));
         effects.extend(owed.map(|(news, number)| Effect {
             idp: news.account.idp.as_str(),
@@ -86,12 +111,12 @@ pub(crate) async fn carry_out_or_owe(
     if effects.is_empty() {
         return Ok(false);
     }
-    tx.execute(&OWE, &[(&json(effects.iter())).into(), now.into()]).await.map(|_| true)
+    tx.execute(&OWE, &[(&RowSet::of(effects.iter())).into(), now.into()]).await.map(|_| true)
 }
 
 async fn capabilities(tx: &mut Tx<'_>, news: &[News]) -> Result<Behind, StoreError> {
     let accounts: HashSet<&AccountId> = news.iter().map(|news| &news.account).collect();
-    let accounts = json(accounts.into_iter());
+    let accounts = RowSet::of(accounts);
     let read = |row: &Row<'_>| {
         let account = row.opt_text(0)?.is_some().then(|| account_of(row)).transpose()?;
         Ok((row.text(2)?.to_owned(), account))
@@ -111,27 +136,28 @@ fn in_order<'a>(news: &'a [News], behind: &HashSet<AccountId>) -> Cow<'a, [News]
     Cow::Owned(news.iter().filter(|news| !behind.contains(&news.account)).cloned().collect())
 }
 
-/// Carries one capability's part out under a savepoint. Whatever goes wrong there, a panic included, the event itself
-/// commits: the mark is the enforcement.
+/// Carries one capability's part out. An error ends the transaction; unless it is the transaction's own, the capability is
+/// in trouble from then on.
 async fn carry_out(
     tx: &mut Tx<'_>,
     consequence: &dyn Consequence,
     news: &[News],
-) -> Result<bool, StoreError> {
+    in_trouble: &InTrouble,
+) -> Result<(), StoreError> {
     let capability = consequence.capability();
-    tx.savepoint().await?;
     let outcome = AssertUnwindSafe(consequence.apply(tx, news, true)).catch_unwind().await;
     match outcome.unwrap_or_else(|panic| Err(StoreError::panicked(capability, &*panic))) {
-        Ok(Outcome::Done) => tx.release().await.map(|()| true),
-        Ok(Outcome::Deferred) => tx.undo().await.map(|()| false),
-        // The transaction itself is lost, or must be run again.
-        Err(error) if error.is_outage() => Err(error),
+        Ok(Outcome::Done) => Ok(()),
+        Ok(Outcome::Deferred) => {
+            in_trouble.insert(capability);
+            Err(StoreError::Undone("a consequence is too large for the ledger's transaction"))
+        }
         Err(error) => {
-            tracing::error!(capability, %error, "a consequence failed; its effects stay pending and are retried");
-            tx.undo().await?;
-            let failed = metrics::counter!("ledger.effects_failed", "capability" => capability);
-            tx.after_commit(move || failed.increment(1));
-            Ok(false)
+            if !error.is_outage() && in_trouble.insert(capability) {
+                tracing::error!(capability, %error, "a consequence failed; its effects stay pending and are retried");
+                metrics::counter!("ledger.effects_failed", "capability" => capability).increment(1);
+            }
+            Err(error)
         }
     }
 }

@@ -1,13 +1,12 @@
 //! What was received before: by its message, and where nothing else can tell, by what it says.
 
 use crate::Received;
-use crate::tombstones::json;
 use account::{Change, Millis};
 use aws_lc_rs::digest;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::{StoreError, Tx};
+use store::{RowSet, StoreError, Tx};
 
 /// The source under which a change is remembered by what it says, whichever source told of it.
 const MEANING: &str = "=meaning";
@@ -61,7 +60,7 @@ pub(crate) async fn seen(tx: &mut Tx<'_>, receipts: &[Vec<Receipt>]) -> Result<H
         .iter()
         .enumerate()
         .flat_map(|(at, names)| names.iter().map(move |receipt| Asked { at, receipt }));
-    let rows = tx.query(&SEEN, &[(&json(asked)).into()], |row| row.int(0)).await?;
+    let rows = tx.query(&SEEN, &[(&RowSet::of(asked)).into()], |row| row.int(0)).await?;
     Ok(rows.into_iter().filter_map(|at| usize::try_from(at).ok()).collect())
 }
 
@@ -71,7 +70,7 @@ pub(crate) async fn receive(
     receipts: &[Vec<Receipt>],
     now: Millis,
 ) -> Result<(), StoreError> {
-    tx.execute(&RECEIVE, &[(&json(receipts.iter().flatten())).into(), now.into()]).await.map(drop)
+    tx.execute(&RECEIVE, &[(&RowSet::of(receipts.iter().flatten())).into(), now.into()]).await.map(drop)
 }
 
 /// A message id that any store can hold; two that differ stay different.

@@ -3,7 +3,7 @@ use aws_lc_rs::hmac;
 use keys::{Purpose, RootKey};
 use serde::Serialize;
 use std::time::Duration;
-use store::{StoreError, Tx};
+use store::{RowSet, StoreError, Tx};
 
 store::statements! {
     static BURY = both(
@@ -70,7 +70,7 @@ impl Tombstones {
         }
         let asked =
             accounts.iter().enumerate().map(|(at, account)| AskedRow { at, account: self.hash(account) });
-        tx.query(&AMONG, &[(&json(asked)).into()], |row| {
+        tx.query(&AMONG, &[(&RowSet::of(asked)).into()], |row| {
             Ok((usize::try_from(row.int(0)?).unwrap_or(usize::MAX), Millis::new(row.int(1)?)))
         })
         .await
@@ -89,11 +89,6 @@ impl Tombstones {
             deleted_at: mark.get(),
             expires_at: Millis::new(mark.get()).plus(self.life).get(),
         });
-        tx.execute(&BURY, &[(&json(rows)).into()]).await.map(drop)
+        tx.execute(&BURY, &[(&RowSet::of(rows)).into()]).await.map(drop)
     }
-}
-
-/// A JSON array, for a statement's row set.
-pub(crate) fn json<T: Serialize>(rows: impl Iterator<Item = T>) -> String {
-    serde_json::to_string(&rows.collect::<Vec<_>>()).expect("rows of numbers and texts always serialise")
 }

@@ -34,7 +34,7 @@ pub(crate) mod users;
 
 pub use schema::MIGRATIONS;
 
-use store::StoreError;
+use store::{RowSet, StoreError};
 
 /// Every statement of this crate, for the test that prepares each one on both engines.
 pub static STATEMENTS: &[&[&store::Sql]] = &[
@@ -57,19 +57,13 @@ pub static STATEMENTS: &[&[&store::Sql]] = &[
     users::STATEMENTS,
 ];
 
-/// A JSON array, for a statement's row set.
-pub(crate) fn json<T: serde::Serialize>(rows: impl IntoIterator<Item = T>) -> String {
-    let rows: Vec<T> = rows.into_iter().collect();
-    serde_json::to_string(&rows).expect("rows of numbers and texts always serialise")
-}
-
 /// Ids, as rows.
-pub(crate) fn ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> RowSet {
     #[derive(serde::Serialize)]
     struct Row<'a> {
         id: &'a str,
     }
-    json(ids.into_iter().map(|id| Row { id }))
+    RowSet::of(ids.into_iter().map(|id| Row { id }))
 }
 
 /// A row that says what it cannot.

@@ -142,7 +142,7 @@ impl Postgres {
     /// Passes signals between processes and follows the server's clock, until `stop`.
     pub(crate) async fn background(&self, clock: &Clock, signals: &Signals, stop: CancellationToken) {
         let work = futures::future::join4(
-            listen::pass_on(&self.pool, signals),
+            Box::pin(listen::pass_on(&self.pool, signals)),
             listen::receive(&self.listen, signals),
             listen::follow_clock(&self.shared, clock),
             listen::gauge_pool(&self.pool),

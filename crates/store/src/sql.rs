@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 ///
 /// | name | PostgreSQL | SQLite |
 /// |---|---|---|
-/// | `{rows $1: a text, b bigint}` | a row set from a JSON array of objects in `$1` | the same |
+/// | `{rows $1: a text, b bigint}` | a row set from the [`RowSet`](crate::RowSet) in `$1` | the same |
 /// | `from {each $1: a text, b bigint} as r` | the same | nothing: the statement is run for each row, in their order, its columns parameters |
 /// | `{for_update}`, `{for_update_skip_locked}` | the row lock | nothing: there is one writer |
 /// | `{greatest}`, `{least}` | `greatest`, `least` | `max`, `min` |

@@ -2,7 +2,6 @@
 
 mod owner;
 mod readers;
-pub(crate) mod rows;
 mod views;
 mod writer;
 

@@ -1,5 +1,4 @@
-use crate::sqlite;
-use crate::sqlite::rows::{self, Cell};
+use crate::row_set::CellRef;
 use crate::{Engine, Row, Sql, StoreError, Value};
 use account::AccountId;
 use postgres_types::ToSql;
@@ -10,11 +9,10 @@ use std::fmt::Write;
 pub struct Tx<'a> {
     inner: Inner<'a>,
     /// PostgreSQL refuses every statement after a failed one, and answers COMMIT with a silent rollback: so a
-    /// failure that was not undone to a savepoint is kept here and ends the transaction.
+    /// failure is kept here and ends the transaction.
     failed: Option<StoreError>,
-    /// What is to be done once it has committed, and how much of that was there at the savepoint.
+    /// What is to be done once it has committed.
     afterwards: Afterwards,
-    at_savepoint: usize,
 }
 
 /// What is to be done after a commit.
@@ -36,7 +34,7 @@ impl<'a> Tx<'a> {
     }
 
     fn within(inner: Inner<'a>) -> Self {
-        Self { inner, failed: None, afterwards: Vec::new(), at_savepoint: 0 }
+        Self { inner, failed: None, afterwards: Vec::new() }
     }
 
     pub(crate) fn take_failure(&mut self) -> Option<StoreError> {
@@ -118,17 +116,6 @@ impl<'a> Tx<'a> {
         self.noted(outcome)
     }
 
-    /// Runs one statement of the transaction's own, which is prepared once.
-    async fn step(&mut self, text: &'static str) -> Result<(), StoreError> {
-        match &mut self.inner {
-            Inner::Sqlite(connection) => {
-                still_in_transaction(connection)?;
-                Ok(sqlite::execute(connection, text)?)
-            }
-            Inner::Postgres(_) => self.batch(text).await,
-        }
-    }
-
     /// Locks accounts until the end of the transaction, in one order everywhere. The first statement of a
     /// transaction that needs it. On SQLite there is one writer, so there is nothing to lock.
     pub async fn lock_accounts(&mut self, accounts: &[AccountId]) -> Result<(), StoreError> {
@@ -151,24 +138,6 @@ impl<'a> Tx<'a> {
             .into_iter()
             .collect();
         Ok(accounts.iter().filter(|account| locked.contains(&lock_key(account))).cloned().collect())
-    }
-
-    /// Opens a savepoint: what follows can be [undone](Self::undo) alone.
-    pub async fn savepoint(&mut self) -> Result<(), StoreError> {
-        self.at_savepoint = self.afterwards.len();
-        self.step("savepoint inner_step").await
-    }
-
-    /// Keeps what came since the savepoint.
-    pub async fn release(&mut self) -> Result<(), StoreError> {
-        self.step("release savepoint inner_step").await
-    }
-
-    /// Undoes what came since the savepoint, a failure included.
-    pub async fn undo(&mut self) -> Result<(), StoreError> {
-        self.failed = None;
-        self.afterwards.truncate(self.at_savepoint);
-        self.batch("rollback to savepoint inner_step; release savepoint inner_step").await
     }
 
     /// The next fence: a number that only rises, so that a late worker's outcome can be told from its successor's.
@@ -266,7 +235,7 @@ fn sqlite_execute(
 /// The parameters of one run of a statement: those that were given, and after them a row's.
 struct Bound<'a> {
     given: &'a [Value<'a>],
-    row: &'a [Cell<'a>],
+    row: &'a [CellRef<'a>],
 }
 
 impl Bound<'_> {
@@ -291,17 +260,13 @@ fn for_each(
     mut run: impl FnMut(&Bound<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let Some(each) = sql.each() else { return run(&Bound { given: params, row: &[] }) };
-    let Some(Value::Text(json)) = params.get(each.parameter) else {
-        return Err(StoreError::Statement { reason: "a set of rows is not given as a text".into() });
+    let Some(Value::Rows(rows)) = params.get(each.parameter) else {
+        return Err(StoreError::Statement { reason: "a set of rows is not given as rows".into() });
     };
-    let cells = rows::read(json, &each.columns)?;
     let mut given = params.to_vec();
     given.resize(each.others, Value::Null);
-    given[each.parameter] = Value::Null; // it has been read
-    for row in cells.chunks_exact(each.columns.len()) {
-        run(&Bound { given: &given, row })?;
-    }
-    Ok(())
+    given[each.parameter] = Value::Null; // its columns are bound
+    rows.for_each(&each.columns, |row| run(&Bound { given: &given, row }))
 }
 
 async fn postgres_query(

@@ -1,5 +1,7 @@
-use crate::StoreError;
+use crate::row_set::CellRef;
+use crate::{RowSet, StoreError};
 use account::Millis;
+use bytes::BufMut;
 use postgres_types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use std::error::Error;
@@ -17,6 +19,8 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
     /// A truth value (0 or 1 on SQLite).
     Bool(bool),
+    /// The rows of the statement's set.
+    Rows(&'a RowSet),
 }
 
 impl From<i64> for Value<'_> {
@@ -49,6 +53,12 @@ impl<'a> From<&'a String> for Value<'a> {
     }
 }
 
+impl<'a> From<&'a RowSet> for Value<'a> {
+    fn from(value: &'a RowSet) -> Self {
+        Self::Rows(value)
+    }
+}
+
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(value: &'a [u8]) -> Self {
         Self::Bytes(value)
@@ -69,6 +79,25 @@ impl rusqlite::ToSql for Value<'_> {
             Self::Text(value) => ValueRef::Text(value.as_bytes()),
             Self::Bytes(value) => ValueRef::Blob(value),
             Self::Bool(value) => ValueRef::Integer(i64::from(value)),
+            // A set that SQLite takes apart by itself.
+            Self::Rows(rows) => return json_text(rows),
+        }))
+    }
+}
+
+fn json_text(rows: &RowSet) -> rusqlite::Result<ToSqlOutput<'static>> {
+    let mut json = Vec::new();
+    let failed = |error: Box<dyn Error + Send + Sync>| rusqlite::Error::ToSqlConversionFailure(error);
+    rows.write_json(&mut json).map_err(|error| failed(error.into()))?;
+    Ok(String::from_utf8(json).map_err(|error| failed(error.into()))?.into())
+}
+
+impl rusqlite::ToSql for CellRef<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
         }))
     }
 }
@@ -85,6 +114,11 @@ impl ToSql for Value<'_> {
             Self::Bytes(_) => Err(format!("bytes were given for a parameter of type {column}").into()),
             Self::Bool(value) if *column == Type::BOOL => value.to_sql(&Type::BOOL, out),
             Self::Bool(value) => integer(i64::from(value), column, out),
+            Self::Rows(rows) if *column == Type::JSON => {
+                rows.write_json(&mut out.writer())?;
+                Ok(IsNull::No)
+            }
+            Self::Rows(_) => Err(format!("rows were given for a parameter of type {column}").into()),
         }
     }
 

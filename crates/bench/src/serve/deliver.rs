@@ -19,7 +19,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use crowd::{Crowd, Plan};
 use limits::Limits;
-use load::{Load, Ran};
+use load::{Batch, Load, Ran};
 use receivers::Receivers;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -43,6 +43,9 @@ pub(crate) struct Work {
     /// For how many seconds each figure is measured.
     #[arg(long)]
     seconds: u64,
+    /// How many relying parties know an account.
+    #[arg(long, default_value_t = 1)]
+    known_to: usize,
 }
 
 /// What deliveries came to.
@@ -102,12 +105,16 @@ pub(super) async fn run(store: String, work: Work) -> Result<Delivered> {
     telemetry::warn_on_stderr()?;
     let places: Places = serde_json::from_str(&work.receivers)?;
     let house = Box::pin(House::of_broker(&store)).await?;
-    let crowd = Crowd::gather(&house, &Plan { hooks: &places.hooks, algorithm: &work.algorithm }).await?;
+    let crowd = Crowd::gather(
+        &house,
+        &Plan { hooks: &places.hooks, algorithm: &work.algorithm, known_to: work.known_to },
+    )
+    .await?;
     let receivers = Receivers::at(places.control)?;
     receivers.begin(crowd.keys()).await?;
     let limits = Limits::new(&work.algorithm, &places)?;
     receivers.begin(&limits.keys(crowd.keys())?).await?;
-    let mut load = Load::new(&house.ledger, &crowd, &receivers);
+    let mut load = Load::new(&house.ledger, &crowd, &receivers, u64::try_from(work.known_to)?);
 
     load.saturate(WARM_UP).await?;
     let (mut full, mut signing, mut posting) = (Told::default(), Told::default(), Told::default());
@@ -127,15 +134,14 @@ pub(super) async fn run(store: String, work: Work) -> Result<Delivered> {
 
 /// How long each delivery took, since its commit and since it was due.
 fn delays(ran: &Ran, heard: &[Receipt]) -> Result<(Option<Percentiles>, Option<Percentiles>)> {
-    let came: HashMap<i64, i64> = heard.iter().map(|it| (it.change_time, it.at_us)).collect();
+    let batches = ran.batches.iter().flat_map(|batch| batch.change_times.clone().map(move |it| (it, batch)));
+    let batches: HashMap<i64, &Batch> = batches.collect();
     let (mut from_commit, mut from_event) = (Latencies::default(), Latencies::default());
     let since = |from: i64, to: i64| Duration::from_micros(u64::try_from(to - from).unwrap_or(0));
-    for batch in &ran.batches {
-        for change_time in batch.change_times.clone() {
-            let Some(at) = came.get(&change_time) else { continue };
-            from_commit.add(since(batch.committed_us, *at));
-            from_event.add(since(batch.due_us, *at));
-        }
+    for receipt in heard {
+        let Some(batch) = batches.get(&receipt.change_time) else { continue };
+        from_commit.add(since(batch.committed_us, receipt.at_us));
+        from_event.add(since(batch.due_us, receipt.at_us));
     }
     ensure!(from_commit.len() == usize::try_from(ran.told.items)?, "not everything that was told was heard");
     Ok((from_commit.percentiles(), from_event.percentiles()))

@@ -4,13 +4,12 @@
 //! pending for it. Only heads are claimed, so that a line keeps its order. A claimed row is due again when its lease
 //! ends; its fence tells a late worker's outcome from its successor's.
 
-use super::json;
 use super::rows::{Delivery, columns, delivery};
 use crate::ClientId;
 use account::Millis;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 /// How long a claim lasts: longer than the longest exchange.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -62,7 +61,7 @@ impl Operation for Claim {
         }
         let asked =
             self.rooms.iter().map(|room| Row { client_id: room.client_id.as_str(), due_by: room.due_by });
-        let due = tx.query(&DUE, &[(&json(asked)).into()], |row| Ok(row.text(0)?.to_owned())).await?;
+        let due = tx.query(&DUE, &[(&RowSet::of(asked)).into()], |row| Ok(row.text(0)?.to_owned())).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }

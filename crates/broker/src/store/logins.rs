@@ -1,13 +1,12 @@
 //! Which relying parties an account has logged in to.
 
-use super::json;
 use super::registry::client_id;
 use super::rows::About;
 use crate::ClientId;
 use account::{AccountId, Millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 use utoipa::ToSchema;
 
 store::statements! {
@@ -51,8 +50,8 @@ impl<'a> From<&'a AccountId> for AccountRow<'a> {
 }
 
 /// An account as JSON rows name it.
-pub(crate) fn account_rows<'a>(accounts: impl IntoIterator<Item = &'a AccountId>) -> String {
-    json(accounts.into_iter().map(AccountRow::from))
+pub(crate) fn account_rows<'a>(accounts: impl IntoIterator<Item = &'a AccountId>) -> RowSet {
+    RowSet::of(accounts.into_iter().map(AccountRow::from))
 }
 
 pub(crate) async fn logins_of(
@@ -110,7 +109,7 @@ pub(crate) async fn remember(tx: &mut Tx<'_>, logins: &[Remembered]) -> Result<(
         first_at,
         last_at,
     });
-    tx.execute(&REMEMBER, &[(&json(rows)).into()]).await.map(drop)
+    tx.execute(&REMEMBER, &[(&RowSet::of(rows)).into()]).await.map(drop)
 }
 
 /// Forgets every login of deleted accounts.

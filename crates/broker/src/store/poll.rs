@@ -1,14 +1,14 @@
 //! Deliveries to those who ask for them (RFC 8936): the heads of their lines, until each is acknowledged.
 
+use super::receipts;
 use super::record::{Line, promote};
 use super::rows::{AFTER_COLUMNS, About, Delivery, columns, delivery};
-use super::{json, receipts};
 use crate::delivery::Terminal;
 use crate::{ClientId, meters};
 use account::{AccountId, Millis};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 store::statements! {
     pub(super) static READ = both(concat!("select ", columns!(""), ", owner is not null from deliveries
@@ -68,7 +68,7 @@ impl Operation for Free {
         struct Row {
             id: i64,
         }
-        let rows = json(self.0.iter().map(|id| Row { id: *id }));
+        let rows = RowSet::of(self.0.iter().map(|id| Row { id: *id }));
         tx.execute(&FREE, &[(&rows).into()]).await.map(drop)
     }
 }
@@ -99,7 +99,7 @@ impl Operation for FindNamed {
         struct Row<'a> {
             jti: &'a str,
         }
-        let rows = json(self.tokens.iter().map(|jti| Row { jti }));
+        let rows = RowSet::of(self.tokens.iter().map(|jti| Row { jti }));
         let found = tx
             .query(&WHOSE, &[self.client_id.as_str().into(), (&rows).into()], |row| {
                 let about = About::from_columns(row.text(1)?, row.text(2)?)?;
@@ -140,7 +140,7 @@ impl Operation for Acknowledge {
         tx.lock_accounts(&accounts).await?;
         let rows = |only: Option<&BTreeSet<i64>>| {
             let named = self.named.iter().filter(|(_, it)| only.is_none_or(|ids| ids.contains(&it.id)));
-            json(named.map(|(jti, it)| {
+            RowSet::of(named.map(|(jti, it)| {
                 let how = self.how(jti);
                 let reason = self.errors.get(jti).map(String::as_str);
                 Row { id: it.id, state: how.code(), outcome: how.as_str(), reason }

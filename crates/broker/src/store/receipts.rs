@@ -1,14 +1,13 @@
 //! Deletion receipts: who was told that an account is gone, and who confirmed it. Kept by the account's keyed hash, so
 //! that they outlive what is known of the account.
 
-use super::json;
 use super::registry::client_id;
 use super::settle::Attempted;
 use crate::ClientId;
 use crate::delivery::{Next, Terminal};
 use account::Millis;
 use serde::{Deserialize, Serialize};
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 use utoipa::ToSchema;
 
 store::statements! {
@@ -41,7 +40,7 @@ pub(crate) async fn expect(tx: &mut Tx<'_>, rows: &[Expected<'_>], now: Millis) 
     if rows.is_empty() {
         return Ok(());
     }
-    tx.execute(&EXPECT, &[(&json(rows)).into(), now.into()]).await.map(drop)
+    tx.execute(&EXPECT, &[(&RowSet::of(rows)).into(), now.into()]).await.map(drop)
 }
 
 /// Closes the receipts of those deletions among the ended deliveries.

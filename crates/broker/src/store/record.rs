@@ -3,22 +3,23 @@
 //! Invariant: of the pending rows of a line (one relying party, one account) exactly one is its head. Whoever changes
 //! which rows of a line are pending holds the account's lock and leaves it so.
 
-use super::json;
 use super::rows::{About, event_type};
 use crate::{ClientId, EventType};
 use account::Millis;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use store::{Engine, StoreError, Tx};
+use store::{Engine, RowSet, StoreError, Tx};
 
 store::statements! {
     // The numbers of so many rows, drawn before they are written: to be told them by the insert costs SQLite a table of its
     // own for each row, and PostgreSQL tells them in no order.
     static NUMBERS = per_engine {
         sqlite: "select coalesce((select seq from sqlite_sequence where name = 'deliveries'), 0) + 1 where $1 > 0",
-        // The sequence is looked up once, not once a row.
+        // The sequence is looked up once, not once a row; and how many rows there are, which would be worth a plan of its own
+        // each time, is not known to whoever makes the plan.
         postgres:
-            "select nextval((select pg_get_serial_sequence('deliveries', 'id')::regclass)) from generate_series(1, $1)",
+            "select nextval((select pg_get_serial_sequence('deliveries', 'id')::regclass))
+             from generate_series(1, (select $1::bigint))",
     };
     pub(super) static INSERT = both(
         "insert into deliveries (id, client_id, idp, subject, version, part, kind, event_type, payload, jti, txn, iat,
@@ -79,8 +80,8 @@ struct LineRow<'a> {
     subject: &'a str,
 }
 
-pub(crate) fn line_rows<'a>(lines: impl IntoIterator<Item = &'a Line>) -> String {
-    json(lines.into_iter().map(|line| {
+pub(crate) fn line_rows<'a>(lines: impl IntoIterator<Item = &'a Line>) -> RowSet {
+    RowSet::of(lines.into_iter().map(|line| {
         let (idp, subject) = line.about.columns();
         LineRow { client_id: line.client_id.as_str(), idp, subject }
     }))
@@ -102,7 +103,7 @@ pub(crate) async fn busy<'a>(
         return Ok(BTreeSet::new());
     }
     let lines: Vec<&Line> = lines.iter().copied().collect();
-    let rows = json(lines.iter().enumerate().map(|(at, line)| {
+    let rows = RowSet::of(lines.iter().enumerate().map(|(at, line)| {
         let (idp, subject) = line.about.columns();
         Row { at, client_id: line.client_id.as_str(), idp, subject }
     }));
@@ -165,7 +166,7 @@ pub(crate) async fn take_in(tx: &mut Tx<'_>, ids: &[i64], now: Millis) -> Result
     if ids.is_empty() {
         return Ok(());
     }
-    let rows = json(ids.iter().map(|id| Row { id: *id }));
+    let rows = RowSet::of(ids.iter().map(|id| Row { id: *id }));
     tx.execute(&TAKE_IN, &[(&rows).into(), now.into()]).await.map(drop)
 }
 
@@ -207,7 +208,7 @@ pub(crate) async fn insert(tx: &mut Tx<'_>, rows: &[NewRow<'_>]) -> Result<Vec<i
     }
     let ids = numbers(tx, rows.len()).await?;
     let numbered = ids.iter().zip(rows).map(|(id, row)| Numbered { id: *id, row });
-    tx.execute(&INSERT, &[(&json(numbered)).into()]).await?;
+    tx.execute(&INSERT, &[(&RowSet::of(numbered)).into()]).await?;
     Ok(ids)
 }
 

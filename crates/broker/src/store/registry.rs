@@ -1,12 +1,11 @@
 //! The relying parties, and the snapshot of them that routing reads.
 
-use crate::store::json;
 use crate::{ClientId, Config, RelyingParty, Secrets, Status};
 use account::Millis;
 use keys::Cipher;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use store::{Operation, Row, StoreError, Tx};
+use store::{Operation, Row, RowSet, StoreError, Tx};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -244,7 +243,7 @@ impl Operation for ReplaceCapabilities {
         }
         let row = |(client_id, capabilities)| Row {
             client_id: ClientId::as_str(client_id),
-            capabilities: json::<&String>(capabilities),
+            capabilities: serde_json::to_string(capabilities).expect("texts always serialise"),
         };
         let wanted: Vec<Row<'_>> = self.0.iter().map(row).collect();
         let there: BTreeMap<String, String> = tx
@@ -260,7 +259,7 @@ impl Operation for ReplaceCapabilities {
             return Ok(false);
         }
         tx.execute(&FORGET_FETCHED, &[]).await?;
-        tx.execute(&KEEP_FETCHED, &[(&json(wanted)).into()]).await?;
+        tx.execute(&KEEP_FETCHED, &[(&RowSet::of(wanted)).into()]).await?;
         touch(tx).await?;
         Ok(true)
     }

@@ -1,6 +1,5 @@
 //! What goes by itself, in small chunks: what is too old, and what is pending for nobody.
 
-use super::json;
 use super::receipts;
 use super::record::{Line, promote};
 use super::registry::client_id;
@@ -10,7 +9,7 @@ use crate::delivery::Terminal;
 use account::{AccountId, Millis};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use store::{Operation, Sql, StoreError, Tx};
+use store::{Operation, RowSet, Sql, StoreError, Tx};
 
 /// So many rows at once, so that nobody waits for them.
 pub(crate) const CHUNK: i64 = 500;
@@ -180,7 +179,7 @@ impl Operation for EndPending {
         let accounts: Vec<AccountId> =
             self.found.0.iter().filter_map(|it| it.line.about.account().cloned()).collect();
         tx.lock_accounts(&accounts).await?;
-        let ids = json(self.found.0.iter().map(|it| Id { id: it.id }));
+        let ids = RowSet::of(self.found.0.iter().map(|it| Id { id: it.id }));
         let params = [(&ids).into(), self.how.code().into(), self.reason.into(), self.now.into()];
         let ended: BTreeSet<i64> = tx.query(&END, &params, |row| row.int(0)).await?.into_iter().collect();
         let rows: Vec<&Row> = self.found.0.iter().filter(|it| ended.contains(&it.id)).collect();

@@ -3,7 +3,7 @@
 use super::operations::tell_of_rp;
 use super::record::{Line, promote};
 use super::registry::{change, find};
-use super::{json, receipts, repair};
+use super::{receipts, repair};
 use crate::delivery::{Effect, Next, Terminal};
 use crate::{ClientId, Status};
 use account::{AccountId, Millis};
@@ -11,7 +11,7 @@ use keys::Cipher;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 store::statements! {
     // The outcome of a claim that is no longer ours changes nothing.
@@ -160,7 +160,7 @@ impl Settle {
         if ended.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = json(ended.values().map(|(it, how)| {
+        let rows = RowSet::of(ended.values().map(|(it, how)| {
             let plain = Some(&it.attempt).filter(|_| it.is_plain());
             Row {
                 id: it.id,
@@ -209,7 +209,7 @@ impl Settle {
         if rows.is_empty() {
             return Ok(());
         }
-        tx.execute(&PUT_OFF, &[(&json(rows)).into()]).await.map(drop)
+        tx.execute(&PUT_OFF, &[(&RowSet::of(rows)).into()]).await.map(drop)
     }
 
     async fn release(
@@ -256,7 +256,7 @@ impl Settle {
         if rows.is_empty() {
             return Ok(());
         }
-        tx.execute(&LOG, &[(&json(rows)).into()]).await.map(drop)
+        tx.execute(&LOG, &[(&RowSet::of(rows)).into()]).await.map(drop)
     }
 
     /// Keeps how the relying parties do, and disables who is gone or has failed for too long.
@@ -301,10 +301,10 @@ impl Settle {
     }
 }
 
-fn client_rows(clients: &BTreeSet<&ClientId>) -> String {
+fn client_rows(clients: &BTreeSet<&ClientId>) -> RowSet {
     #[derive(Serialize)]
     struct Row<'a> {
         client_id: &'a str,
     }
-    json(clients.iter().map(|it| Row { client_id: it.as_str() }))
+    RowSet::of(clients.iter().map(|it| Row { client_id: it.as_str() }))
 }

@@ -1,15 +1,15 @@
 //! Creating a session, and with the first of a login its grant.
 
+use super::changes;
 use super::codes::{self, CodeName, Lost};
 use super::rows::Object;
-use super::{changes, json};
 use crate::rules::{EndsOn, is_refused};
 use crate::upstream::{Original, TokenType};
 use crate::{GrantId, Reason, SessionId};
 use account::{AccountId, Mark, Millis, State};
 use serde::Serialize;
 use std::sync::Arc;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 store::statements! {
     // How the account stands, under its lock; of one that was forgotten, as its tombstone says.
@@ -227,7 +227,7 @@ impl Create {
             expires_at: tokens.expires_at,
             next_attempt_at: tokens.next_attempt_at.filter(|_| state == 0),
         };
-        tx.execute(&GRANT, &[(&json([row])).into(), self.now.into()]).await.map(drop)
+        tx.execute(&GRANT, &[(&RowSet::of([row])).into(), self.now.into()]).await.map(drop)
     }
 
     async fn insert_session(
@@ -263,7 +263,7 @@ impl Create {
             data: text(&self.data),
             expires_at: self.expires_at,
         };
-        Ok(tx.execute(&SESSION, &[(&json([row])).into(), self.now.into()]).await? == 1)
+        Ok(tx.execute(&SESSION, &[(&RowSet::of([row])).into(), self.now.into()]).await? == 1)
     }
 }
 

@@ -4,12 +4,12 @@
 use super::acts::{self, Actor};
 use super::rows::{account, grant_id, session_id};
 use super::settle::Attempted;
-use super::{changes, ids, json};
+use super::{changes, ids};
 use crate::{GrantId, Reason, SessionId};
 use account::{AccountId, IdpId, Millis};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use store::{Operation, Sql, StoreError, Tx, Value};
+use store::{Operation, RowSet, Sql, StoreError, Tx, Value};
 
 store::statements! {
     pub(super) static BY_ID = both(
@@ -185,7 +185,7 @@ async fn end_grants(
         _ => None,
     };
     let candidates = ids(grants.iter().copied().chain(claimed));
-    if candidates == "[]" {
+    if candidates.is_empty() {
         return Ok(0);
     }
     let last = tx.query(&LAST_ONES, &[(&candidates).into()], |row| Ok(row.text(0)?.to_owned())).await?;
@@ -226,7 +226,7 @@ pub(super) async fn revoke_later(
     if rows.is_empty() {
         return Ok(());
     }
-    tx.execute(&REVOKE_ORPHANS, &[(&json(rows)).into(), now.into()]).await.map(drop)
+    tx.execute(&REVOKE_ORPHANS, &[(&RowSet::of(rows)).into(), now.into()]).await.map(drop)
 }
 
 /// How many sessions an event would end, counted up to `limit`.

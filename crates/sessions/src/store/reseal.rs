@@ -1,10 +1,9 @@
 //! What is sealed with a key that retires is sealed anew, in the background: by who has the lease, a chunk at a time.
 
-use super::json;
 use super::rows::grant_id;
 use crate::GrantId;
 use serde::Serialize;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 const CHUNK: i64 = 200;
 
@@ -104,7 +103,7 @@ impl Operation for WriteAnew {
     type Output = u64;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        tx.execute(&WRITE, &[(&json(&self.0)).into()]).await
+        tx.execute(&WRITE, &[(&RowSet::of(&self.0)).into()]).await
     }
 }
 
@@ -156,7 +155,7 @@ impl Operation for WriteRevocationsAnew {
     type Output = u64;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        tx.execute(&WRITE_REVOCATION, &[(&json(&self.0)).into()]).await
+        tx.execute(&WRITE_REVOCATION, &[(&RowSet::of(&self.0)).into()]).await
     }
 }
 

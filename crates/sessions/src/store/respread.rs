@@ -1,12 +1,11 @@
 //! When timing was changed while grants wait: each is due anew by what holds now. Only when it was changed; otherwise what
 //! an attempt has put down stands.
 
-use super::json;
 use super::rows::grant_id;
 use crate::GrantId;
 use account::{IdpId, Millis};
 use serde::Serialize;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 /// How many are looked at in one transaction.
 const CHUNK: i64 = 500;
@@ -75,7 +74,7 @@ impl Operation for Respread {
             generation: i64,
             next_attempt_at: Millis,
         }
-        let rows = json(self.0.iter().map(|(id, generation, next_attempt_at)| Row {
+        let rows = RowSet::of(self.0.iter().map(|(id, generation, next_attempt_at)| Row {
             id: id.as_str(),
             generation: *generation,
             next_attempt_at: *next_attempt_at,

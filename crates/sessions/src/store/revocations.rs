@@ -1,12 +1,11 @@
 //! The outbox of revocations: grants whose tokens identity providers are still to be told of.
 
-use super::json;
 use super::rows::{count, grant_id};
 use crate::GrantId;
 use account::{IdpId, Millis};
 use serde::Serialize;
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 /// How long a claim lasts. Revoking twice does no harm: an unknown token is revoked (RFC 7009 section 2.2).
 pub(crate) const LEASE: Duration = Duration::from_mins(2);
@@ -116,7 +115,7 @@ impl Operation for SettleRevocations {
     type Output = Vec<String>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
-        let rows = json(&self.told);
+        let rows = RowSet::of(&self.told);
         let params = [(&rows).into(), self.now.into()];
         let settled = tx.query(&SETTLE, &params, |row| Ok((row.text(0)?.to_owned(), row.int(1)?))).await?;
         Ok(settled.into_iter().filter(|(_, state)| *state == GIVEN_UP).map(|(idp, _)| idp).collect())

@@ -3,13 +3,13 @@
 //! As with users, a claim is only a time, and an outcome counts while it is still that time: verifying twice does no harm.
 
 use super::rows::{account, grant_id};
-use super::{create, ids, json, settle};
+use super::{create, ids, settle};
 use crate::upstream::Original;
 use crate::{GrantId, Object};
 use account::{AccountId, IdpId, Millis};
 use serde::Serialize;
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 /// How long a claim lasts: longer than keys are waited for.
 const LEASE: Duration = Duration::from_mins(2);
@@ -117,7 +117,7 @@ impl Operation for SettleSetAside {
         }
         let accounts: Vec<AccountId> = self.judged.iter().map(|it| it.account.clone()).collect();
         tx.lock_accounts(&accounts).await?;
-        let rows = json(self.judged.iter().map(|it| Row {
+        let rows = RowSet::of(self.judged.iter().map(|it| Row {
             id: it.id.as_str(),
             generation: it.generation,
             lease: it.lease,

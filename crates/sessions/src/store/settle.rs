@@ -3,7 +3,7 @@
 use super::end::{EndBy, end, revoke_later};
 
 use super::rows::{Object, session_id};
-use super::{changes, create, ids, json, users};
+use super::{changes, create, ids, users};
 use crate::rules::{GrantState, Next};
 use crate::upstream::TokenType;
 use crate::{GrantId, Reason, meters};
@@ -11,7 +11,7 @@ use account::{AccountId, Millis};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 store::statements! {
     pub(super) static RENEW = both(concat!(
@@ -266,7 +266,7 @@ pub(super) async fn put_off(
     if rows.is_empty() {
         return Ok(0);
     }
-    let rows = json(rows);
+    let rows = RowSet::of(rows);
     let params = [(&rows).into(), now.into()];
     let put_off = tx.query(&PUT_OFF, &params, |row| Ok(row.text(0)?.to_owned())).await?;
     let is_there = |it: &&Attempted| put_off.iter().any(|id| id == it.id.as_str());
@@ -288,7 +288,7 @@ pub(super) async fn put_off(
 }
 
 /// Those who watch hear of what has changed with these grants by each of their sessions.
-pub(super) async fn tell(tx: &mut Tx<'_>, grants: String, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn tell(tx: &mut Tx<'_>, grants: RowSet, now: Millis) -> Result<(), StoreError> {
     let params = [(&grants).into(), now.into()];
     let sessions = tx.query(&SESSIONS_OF, &params, |row| session_id(row.text(0)?)).await?;
     changes::append(tx, &sessions.iter().collect::<Vec<_>>(), now).await
@@ -307,7 +307,7 @@ impl Settle {
             if missing.is_empty() {
                 break;
             }
-            let rows = json(missing.values().filter_map(|it| it.renewed()));
+            let rows = RowSet::of(missing.values().filter_map(|it| it.renewed()));
             let params = [(&rows).into(), self.now.into()];
             for id in tx.query(sql, &params, |row| Ok(row.text(0)?.to_owned())).await? {
                 if let Some(it) = missing.remove(id.as_str()) {
@@ -343,7 +343,7 @@ impl Settle {
     async fn wake_users(&self, tx: &mut Tx<'_>, renewed: &BTreeSet<&str>) -> Result<(), StoreError> {
         let woken = self.attempts.iter().filter(|it| it.had_lapsed && renewed.contains(it.id.as_str()));
         let rows = users::accounts(woken.map(|it| &it.account));
-        if rows == "[]" {
+        if rows.is_empty() {
             return Ok(());
         }
         tx.execute(&users::WAKE, &[(&rows).into(), self.now.into()]).await.map(drop)

@@ -1,11 +1,10 @@
 //! That sessions are used: kept apart from them, so that it changes no version and nobody who watches hears of it.
 
-use super::json;
 use crate::SessionId;
 use account::Millis;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 /// A grant's last use is kept no finer than this: it is only asked whether it is long ago.
 const COARSE: Duration = Duration::from_mins(5);
@@ -46,7 +45,7 @@ impl Operation for Touch {
             id: &'a str,
             at: Millis,
         }
-        let rows = json(self.touches.iter().map(|(id, at)| Row { id: id.as_str(), at: *at }));
+        let rows = RowSet::of(self.touches.iter().map(|(id, at)| Row { id: id.as_str(), at: *at }));
         tx.execute(&TOUCH, &[(&rows).into()]).await?;
         let coarse = self.now.minus(COARSE);
         tx.execute(&USED, &[(&rows).into(), self.now.into(), coarse.into()]).await.map(drop)

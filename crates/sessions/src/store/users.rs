@@ -5,13 +5,13 @@
 
 use super::rows::{account, count, grant_id, session_id};
 use super::settle::TROUBLE;
-use super::{changes, create, ids, json};
+use super::{changes, create, ids};
 use crate::{GrantId, Object};
 use account::{AccountId, IdpId, Millis};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 /// How long a claim lasts: longer than a request takes.
 const LEASE: Duration = Duration::from_mins(2);
@@ -145,8 +145,8 @@ struct Subject<'a> {
     subject: &'a str,
 }
 
-fn subjects<'a>(users: impl Iterator<Item = &'a DueUser>) -> String {
-    json(users.map(|it| Subject { subject: it.account.subject.as_str() }))
+fn subjects<'a>(users: impl Iterator<Item = &'a DueUser>) -> RowSet {
+    RowSet::of(users.map(|it| Subject { subject: it.account.subject.as_str() }))
 }
 
 impl ClaimUsers {
@@ -219,7 +219,7 @@ impl Operation for SettleUsers {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
         let accounts: Vec<AccountId> = self.looked.iter().map(|it| it.account.clone()).collect();
         tx.lock_accounts(&accounts).await?;
-        let rows = json(self.looked.iter().map(Looked::row));
+        let rows = RowSet::of(self.looked.iter().map(Looked::row));
         let params = [(&rows).into(), self.now.into()];
         let kept = tx.query(&SETTLE, &params, |row| Ok(row.text(0)?.to_owned())).await?;
         let has_news = |it: &&Looked| {
@@ -266,7 +266,7 @@ impl SettleUsers {
         changed: impl Iterator<Item = &Looked> + Send,
     ) -> Result<(), StoreError> {
         let rows = accounts(changed.map(|it| &it.account));
-        if rows == "[]" {
+        if rows.is_empty() {
             return Ok(());
         }
         let params = [(&rows).into(), self.now.into()];
@@ -289,8 +289,9 @@ impl SettleUsers {
             generation: i64,
         }
         let refused = self.looked.iter().filter_map(|it| it.refused.as_ref());
-        let rows = json(refused.map(|(id, generation)| Row { id: id.as_str(), generation: *generation }));
-        if rows == "[]" {
+        let rows =
+            RowSet::of(refused.map(|(id, generation)| Row { id: id.as_str(), generation: *generation }));
+        if rows.is_empty() {
             return Ok(0);
         }
         let params = [(&rows).into(), self.now.into(), self.tried_by.into()];
@@ -299,13 +300,13 @@ impl SettleUsers {
 }
 
 /// Accounts, as rows.
-pub(super) fn accounts<'a>(accounts: impl Iterator<Item = &'a AccountId>) -> String {
+pub(super) fn accounts<'a>(accounts: impl Iterator<Item = &'a AccountId>) -> RowSet {
     #[derive(Serialize)]
     struct Row<'a> {
         idp: &'a str,
         subject: &'a str,
     }
-    json(accounts.map(|it| Row { idp: it.idp.as_str(), subject: it.subject.as_str() }))
+    RowSet::of(accounts.map(|it| Row { idp: it.idp.as_str(), subject: it.subject.as_str() }))
 }
 
 /// How many users of an identity provider are overdue (counted up to ten thousand), and since when the first is.

@@ -1,7 +1,7 @@
 use super::connect::Address;
 use super::shared::Shared;
 use crate::signal::Signals;
-use crate::{Clock, PointRead, Rows, Sql, StoreError, Value};
+use crate::{Clock, Engine, PointRead, Rows, Sql, StoreError, Value};
 use account::Millis;
 use deadpool_postgres::Pool;
 use std::time::Duration;
@@ -22,11 +22,9 @@ pub(super) async fn pass_on(pool: &Pool, signals: &Signals) {
     loop {
         let topics = signals.outgoing().await;
         let sent = async {
-            pool.get()
-                .await?
-                .execute("select pg_notify($1, $2)", &[&CHANNEL, &topics])
-                .await
-                .map_err(StoreError::from)
+            let client = pool.get().await?;
+            let notify = client.prepare_cached(NOTIFY.for_engine(Engine::Postgres)).await?;
+            client.execute(&notify, &[&CHANNEL, &topics]).await.map_err(StoreError::from)
         };
         if let Err(error) = sent.await {
             tracing::debug!(%error, "a signal was not passed on; other nodes find out by polling");
@@ -113,6 +111,7 @@ pub(super) async fn gauge_pool(pool: &Pool) {
 struct ServerTime;
 
 crate::statements! {
+    static NOTIFY = per_engine { sqlite: "select $1, $2", postgres: "select pg_notify($1, $2)" };
     static SERVER_TIME = per_engine {
         sqlite: "select 0",
         postgres: "select (extract(epoch from clock_timestamp()) * 1000)::bigint",

@@ -64,26 +64,3 @@ async fn an_operation_that_fails_counts_nothing() {
         assert_eq!(tally.counted(), 0);
     }
 }
-
-#[tokio::test]
-async fn what_was_undone_to_a_savepoint_counts_nothing() {
-    for test in engines(&[MIGRATIONS]).await {
-        let (kept, undone) = (Tally::default(), Tally::default());
-        let (keeping, undoing) = (kept.clone(), undone.clone());
-        let half = steps(move |tx| {
-            let (keeping, undoing) = (keeping.clone(), undoing.clone());
-            async move {
-                keeping.count_after(tx);
-                tx.savepoint().await?;
-                undoing.count_after(tx);
-                tx.undo().await?;
-                tx.savepoint().await?;
-                keeping.count_after(tx);
-                tx.release().await
-            }
-            .boxed()
-        });
-        test.store.run(half).await.expect("committed");
-        assert_eq!((kept.counted(), undone.counted()), (2, 0));
-    }
-}

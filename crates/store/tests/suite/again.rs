@@ -1,8 +1,6 @@
 //! Lost races are run again.
 
-use crate::tables::{
-    Counter, INCREMENT, Increment, InsertPair, MIGRATIONS, resolving_steps, steps, whole_numbers,
-};
+use crate::tables::{Counter, INCREMENT, Increment, InsertPair, MIGRATIONS, steps, whole_numbers};
 use futures::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -126,32 +124,6 @@ async fn a_failure_that_an_operation_swallows_never_passes_for_a_commit() {
     let error = test.store.run(swallowing).await.expect_err("nothing was committed");
     assert!(matches!(&error, StoreError::Statement { reason } if reason.contains("nowhere")), "{error}");
     assert!(whole_numbers(&test.store).await.is_empty());
-}
-
-#[tokio::test]
-async fn what_fails_under_a_savepoint_is_undone_alone() {
-    for test in engines(&[MIGRATIONS]).await {
-        let operation = resolving_steps(|tx| {
-            async move {
-                InsertPair(1).run(tx).await?;
-                tx.savepoint().await?;
-                let failed = async {
-                    InsertPair(2).run(tx).await?;
-                    InsertPair(2).run(tx).await
-                };
-                let error = failed.await.expect_err("it is there already");
-                tx.undo().await?;
-                tx.savepoint().await?;
-                InsertPair(3).run(tx).await?;
-                tx.release().await?;
-                Ok(error)
-            }
-            .boxed()
-        });
-        let error = test.store.run(operation).await.expect("the rest is committed");
-        assert!(matches!(error, StoreError::Duplicate { .. }), "{error}");
-        assert_eq!(whole_numbers(&test.store).await, [1, 3]);
-    }
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use crate::tables::{MIGRATIONS, NUMBERS, steps};
 use futures::FutureExt;
+use serde_json::json;
 use store::testing::engines;
-use store::{StoreError, Value};
+use store::{RowSet, StoreError, Value};
 
 store::statements! {
     pub(crate) static ADD = both(
@@ -20,11 +21,21 @@ store::statements! {
 async fn a_set_is_written_row_by_row_and_counted_together() {
     for test in engines(&[MIGRATIONS]).await {
         let add = steps(|tx| {
-            let rows = r#"[{"number":1,"name":"it's \"one\""},{"number":2,"name":"not this"},{"number":3},{"number":3}]"#;
-            async move { tx.execute(&ADD, &[rows.into(), 10.into()]).await }.boxed()
+            async move {
+                let rows = RowSet::of([
+                    json!({ "number": 1, "name": "it's \"one\"" }),
+                    json!({ "number": 2, "name": "not this" }),
+                    json!({ "number": 3 }),
+                    json!({ "number": 3 }),
+                ]);
+                tx.execute(&ADD, &[(&rows).into(), 10.into()]).await
+            }
+            .boxed()
         });
         assert_eq!(test.store.run(add).await.expect("written"), 2);
-        let none = steps(|tx| async move { tx.execute(&ADD, &["[]".into(), 10.into()]).await }.boxed());
+        let none = steps(|tx| {
+            async move { tx.execute(&ADD, &[(&RowSet::default()).into(), 10.into()]).await }.boxed()
+        });
         assert_eq!(test.store.run(none).await.expect("nothing to write"), 0);
         let numbers = steps(|tx| async move { tx.query(&NUMBERS, &[], |row| row.int(0)).await }.boxed());
         assert_eq!(test.store.run(numbers).await.expect("read"), [11, 13]);
@@ -35,8 +46,12 @@ async fn a_set_is_written_row_by_row_and_counted_together() {
 async fn what_a_set_answers_is_put_together() {
     for test in engines(&[MIGRATIONS]).await {
         let raise = steps(|tx| {
-            let rows = r#"[{"name":"one","value":7},{"name":"nobody","value":8},{"name":"two","value":9}]"#;
-            async move { tx.query(&RAISE, &[rows.into()], |row| Ok(row.text(0)?.to_owned())).await }.boxed()
+            async move {
+                let rows = [("one", 7), ("nobody", 8), ("two", 9)];
+                let rows = RowSet::of(rows.map(|(name, value)| json!({ "name": name, "value": value })));
+                tx.query(&RAISE, &[(&rows).into()], |row| Ok(row.text(0)?.to_owned())).await
+            }
+            .boxed()
         });
         let mut raised = test.store.run(raise).await.expect("raised");
         raised.sort();
@@ -48,8 +63,11 @@ async fn what_a_set_answers_is_put_together() {
 async fn a_set_that_fails_in_the_middle_leaves_nothing() {
     for test in engines(&[MIGRATIONS]).await {
         let twice = steps(|tx| {
-            let rows = r#"[{"number":1},{"number":1}]"#;
-            async move { tx.query(&ADD_AND_SAY, &[rows.into()], |row| row.int(0)).await }.boxed()
+            async move {
+                let rows = RowSet::of([json!({ "number": 1 }), json!({ "number": 1 })]);
+                tx.query(&ADD_AND_SAY, &[(&rows).into()], |row| row.int(0)).await
+            }
+            .boxed()
         });
         assert!(matches!(test.store.run(twice).await, Err(StoreError::Duplicate { .. })));
         for odd in [Value::Text("[{"), Value::Int(1)] {

@@ -5,7 +5,7 @@ use super::rooms::room_from;
 use crate::rules::{BUCKETS, Mapped, Room, ServiceName, Weighted, bucket_of, spread};
 use account::Millis;
 use serde::Serialize;
-use store::{Operation, Row, StoreError, Tx};
+use store::{Operation, Row, RowSet, StoreError, Tx};
 
 store::statements! {
     /// Who changes the buckets of a service, one after the other.
@@ -200,9 +200,7 @@ pub(super) async fn of_users<'a>(
         n: usize,
         bucket: usize,
     }
-    let given: Vec<_> =
-        users.iter().enumerate().map(|(n, user)| Given { n, bucket: bucket_of(user) }).collect();
-    let given = serde_json::to_string(&given).expect("numbers always serialise");
+    let given = RowSet::of(users.iter().enumerate().map(|(n, user)| Given { n, bucket: bucket_of(user) }));
     let take = |row: &Row<'_>| {
         let (n, mapped) = read(row)?;
         Ok((users[n], mapped, room_from(row, 3)?))
@@ -250,9 +248,8 @@ async fn put(
     if moves.is_empty() {
         return Ok(());
     }
-    let given: Vec<_> =
-        moves.iter().map(|(bucket, node_id)| Moved { bucket: *bucket, node_id: *node_id }).collect();
-    let given = serde_json::to_string(&given).expect("numbers always serialise");
+    let given =
+        RowSet::of(moves.iter().map(|(bucket, node_id)| Moved { bucket: *bucket, node_id: *node_id }));
     tx.execute(&PUT, &[service.into(), (&given).into(), moved_at.into()]).await.map(drop)
 }
 

@@ -3,7 +3,7 @@ use crate::rules::{Carried, LiveRow, RETIRED, Reach};
 use account::Millis;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use store::{Row, StoreError, Tx};
+use store::{Row, RowSet, StoreError, Tx};
 
 store::statements! {
     /// The live rows of these users, of every service, at most so many each.
@@ -144,8 +144,7 @@ async fn live(
         n: usize,
         email: &'a str,
     }
-    let given: Vec<_> = users.iter().enumerate().map(|(n, user)| Given { n, email: &user.email }).collect();
-    let given = serde_json::to_string(&given).expect("numbers and texts always serialise");
+    let given = RowSet::of(users.iter().enumerate().map(|(n, user)| Given { n, email: &user.email }));
     let mut live: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let take = |row: &Row<'_>| {
         let n = usize::try_from(row.int(0)?).expect("the numbers are those given");
@@ -168,15 +167,11 @@ async fn write(tx: &mut Tx<'_>, changed: &[LiveRow], now: Millis) -> Result<(), 
         return Ok(());
     }
     let retired = |row: &&LiveRow| row.generation == RETIRED;
-    let written: Vec<_> = changed
-        .iter()
-        .map(|row| Written {
-            uid: row.uid,
-            generation: row.generation,
-            replaced_at: Some(now).filter(|_| retired(&row)),
-        })
-        .collect();
-    let written = serde_json::to_string(&written).expect("numbers always serialise");
+    let written = RowSet::of(changed.iter().map(|row| Written {
+        uid: row.uid,
+        generation: row.generation,
+        replaced_at: Some(now).filter(|_| retired(&row)),
+    }));
     tx.execute(&CARRY, &[(&written).into()]).await?;
     // A retired row no longer counts on its node.
     let mut moved = BTreeMap::new();

@@ -10,7 +10,7 @@ use account::{AccountId, Millis};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::{Lease, Operation, StoreError, Tx};
+use store::{Lease, Operation, RowSet, StoreError, Tx};
 
 store::statements! {
     /// The newest rows of some users.
@@ -250,8 +250,7 @@ pub(super) async fn rows_of(
         n: usize,
         email: &'a str,
     }
-    let given: Vec<_> = emails.iter().enumerate().map(|(n, email)| Given { n, email }).collect();
-    let given = serde_json::to_string(&given).expect("numbers and texts always serialise");
+    let given = RowSet::of(emails.iter().enumerate().map(|(n, email)| Given { n, email }));
     let mut rows = vec![Vec::new(); emails.len()];
     let take = |row: &store::Row<'_>| {
         let n = usize::try_from(row.int(0)?).expect("the numbers are those given");
@@ -294,7 +293,7 @@ pub(super) async fn insert(
         node_id: *node_id,
         keys_changed_at: row.keys_changed_at,
     });
-    let new = serde_json::to_string(&new.collect::<Vec<_>>()).expect("numbers and texts always serialise");
+    let new = RowSet::of(new);
     let made = |row: &store::Row<'_>| Ok((row.text(1)?.to_owned(), row.int(0)?));
     Ok(tx.query(&INSERT, &[service.into(), (&new).into()], made).await?.into_iter().collect())
 }
@@ -314,6 +313,6 @@ pub(super) async fn replace(
     }
     let kept =
         copies.iter().map(|copy| Kept { email: copy.email, uid: uids[copy.email], at: copy.created_at });
-    let kept = serde_json::to_string(&kept.collect::<Vec<_>>()).expect("numbers and texts always serialise");
+    let kept = RowSet::of(kept);
     tx.query(&REPLACE, &[service.into(), (&kept).into()], |row| row.int(0)).await
 }

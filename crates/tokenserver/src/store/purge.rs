@@ -4,7 +4,7 @@ use super::nodes;
 use crate::rules::{KeyId, Live, Replaced, ServiceName};
 use account::Millis;
 use serde::Serialize;
-use store::{Operation, Row, StoreError, Tx};
+use store::{Operation, Row, RowSet, StoreError, Tx};
 
 store::statements! {
     /// In the order of their ids, so that one pass over the table sees each once, whatever becomes of it.
@@ -73,8 +73,7 @@ impl Operation for DropRows {
         struct Given {
             uid: i64,
         }
-        let uids: Vec<_> = self.uids.iter().map(|uid| Given { uid: *uid }).collect();
-        let uids = serde_json::to_string(&uids).expect("numbers always serialise");
+        let uids = RowSet::of(self.uids.iter().map(|uid| Given { uid: *uid }));
         tx.execute(&DROP, &[(&uids).into(), self.before.into()]).await
     }
 }

@@ -3,7 +3,7 @@ use crate::rules::{self, Home, Mapped, Room};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
-use store::{Row, StoreError, Tx};
+use store::{Row, RowSet, StoreError, Tx};
 
 /// How often full nodes are asked to open a part of their capacity before a user is turned away.
 const ROUNDS: u32 = 5;
@@ -247,7 +247,7 @@ pub(super) async fn count(
     if moved.is_empty() {
         return Ok(());
     }
-    let moved = serde_json::to_string(&moved).expect("numbers always serialise");
+    let moved = RowSet::of(moved);
     tx.execute(&COUNT, &[(&moved).into()]).await.map(drop)
 }
 

@@ -7,7 +7,7 @@ use ledger::Tombstones;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use store::{Operation, StoreError, Tx, Value};
+use store::{Operation, RowSet, StoreError, Tx};
 use utoipa::ToSchema;
 
 store::statements! {
@@ -209,7 +209,7 @@ impl Settle {
             email: &'a str,
             tombstone: String,
         }
-        let given = json(self.asked.iter().enumerate().map(|(n, asked)| Given {
+        let given = RowSet::of(self.asked.iter().enumerate().map(|(n, asked)| Given {
             n,
             idp: asked.account.idp.as_str(),
             subject: asked.account.subject.as_str(),
@@ -303,7 +303,7 @@ async fn add(tx: &mut Tx<'_>, service: i64, plans: &mut Plans<'_>) -> Result<(),
         node_id: i64,
         keys_changed_at: Option<i64>,
     }
-    let added = json(with(plans, Change::Add).map(|plan| Added {
+    let added = RowSet::of(with(plans, Change::Add).map(|plan| Added {
         email: &plan.asked.email,
         generation: plan.decision.generation,
         client_state: plan.asked.presented.client_state.as_str(),
@@ -311,7 +311,7 @@ async fn add(tx: &mut Tx<'_>, service: i64, plans: &mut Plans<'_>) -> Result<(),
         node_id: plan.home.node_id,
         keys_changed_at: plan.decision.keys_changed_at,
     }));
-    if added == NOTHING {
+    if added.is_empty() {
         return Ok(());
     }
     let made = |row: &store::Row<'_>| Ok((row.text(1)?.to_owned(), row.int(0)?));
@@ -331,12 +331,12 @@ async fn replace(tx: &mut Tx<'_>, service: i64, plans: &Plans<'_>) -> Result<Vec
         uid: i64,
         at: Millis,
     }
-    let kept = json(plans.iter().flatten().filter(|plan| plan.replaces()).map(|plan| Kept {
+    let kept = RowSet::of(plans.iter().flatten().filter(|plan| plan.replaces()).map(|plan| Kept {
         email: &plan.asked.email,
         uid: plan.home.uid,
         at: plan.home.created_at,
     }));
-    if kept == NOTHING {
+    if kept.is_empty() {
         return Ok(Vec::new());
     }
     tx.query(&REPLACE, &[service.into(), (&kept).into()], |row| row.int(0)).await
@@ -349,20 +349,13 @@ async fn raise(tx: &mut Tx<'_>, plans: &Plans<'_>) -> Result<(), StoreError> {
         generation: i64,
         keys_changed_at: Option<i64>,
     }
-    let raised = json(with(plans, Change::Raise).map(|plan| Raised {
+    let raised = RowSet::of(with(plans, Change::Raise).map(|plan| Raised {
         uid: plan.home.uid,
         generation: plan.decision.generation,
         keys_changed_at: plan.decision.keys_changed_at,
     }));
-    if raised == NOTHING {
+    if raised.is_empty() {
         return Ok(());
     }
-    tx.execute(&RAISE, &[Value::Text(&raised)]).await.map(drop)
-}
-
-const NOTHING: &str = "[]";
-
-/// A row set for a statement.
-fn json(rows: impl Iterator<Item = impl Serialize>) -> String {
-    serde_json::to_string(&rows.collect::<Vec<_>>()).expect("numbers and texts always serialise")
+    tx.execute(&RAISE, &[(&raised).into()]).await.map(drop)
 }

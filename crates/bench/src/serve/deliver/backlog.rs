@@ -69,10 +69,12 @@ pub(crate) async fn beside_backlog(store: String, work: Work) -> Result<Backlog>
     telemetry::warn_on_stderr()?;
     let places: Places = serde_json::from_str(&work.receivers)?;
     let house = Box::pin(House::of_broker(&store)).await?;
-    let crowd = Crowd::gather(&house, &Plan { hooks: &places.hooks, algorithm: &work.algorithm }).await?;
+    let crowd =
+        Crowd::gather(&house, &Plan { hooks: &places.hooks, algorithm: &work.algorithm, known_to: 1 })
+            .await?;
     let receivers = Receivers::at(places.control)?;
     receivers.begin(crowd.keys()).await?;
-    let mut load = Load::new(&house.ledger, &crowd, &receivers);
+    let mut load = Load::new(&house.ledger, &crowd, &receivers, 1);
     let duration = Duration::from_secs(work.seconds);
     let alone = healthy(&house, &mut load, &receivers, duration).await?;
     Crowd::add_dead(&house).await?;

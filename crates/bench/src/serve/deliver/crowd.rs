@@ -1,4 +1,4 @@
-//! Relying parties, and accounts that have logged in to them, each to one.
+//! Relying parties, and accounts that have logged in to them, each to one or to a few.
 
 use crate::serve::house::{House, IDP};
 use account::{AccountEvent, AccountId, Change, IdpId, Login, Millis, Subject};
@@ -28,6 +28,8 @@ const STEP: Duration = Duration::from_millis(20);
 pub(super) struct Plan<'a> {
     pub(super) hooks: &'a [SocketAddr],
     pub(super) algorithm: &'a str,
+    /// How many relying parties know an account.
+    pub(super) known_to: usize,
 }
 
 /// A port where nobody listens: the discard service's, which nobody runs any more.
@@ -53,8 +55,10 @@ impl Crowd {
         let keys = published(&house.public).await?;
         let crowd = Self { accounts, keys };
         for first in (0..ACCOUNTS).step_by(usize::try_from(LOT)?) {
-            let logins = (first..first + LOT).map(|number| crowd.login(number, plan.hooks.len()));
-            house.ledger.apply_batch(logins.collect()).await?;
+            for nth in 0..plan.known_to {
+                let logins = (first..first + LOT).map(|number| crowd.login(number, nth, plan.hooks.len()));
+                house.ledger.apply_batch(logins.collect()).await?;
+            }
         }
         Ok(crowd)
     }
@@ -64,10 +68,13 @@ impl Crowd {
         &self.keys
     }
 
-    fn login(&self, number: u64, rps: usize) -> Received {
-        let rp = rp(usize::try_from(number).unwrap_or_default() % rps);
-        let login = Login { client_id: Some(rp), ..Login::default() };
-        self.event(number, BEGIN - 1, Change::Login(login))
+    /// An account's nth login, each to the next relying party.
+    fn login(&self, number: u64, nth: usize, rps: usize) -> Received {
+        let rp = rp((usize::try_from(number).unwrap_or_default() + nth) % rps);
+        let login = Login { client_id: Some(rp.clone()), ..Login::default() };
+        let at = BEGIN.saturating_add_unsigned(nth as u64) - 100;
+        let received = self.event(number, at, Change::Login(login));
+        Received { message_id: format!("{number} login to {rp}"), ..received }
     }
 
     /// Password changes, by their numbers, each an account's after the other's.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 /// Events come in as from a queue: so many at once, from so many receivers of it.
 const BATCH: u32 = 10;
 const SIDE_BY_SIDE: usize = 16;
-/// The most events that are applied and not yet heard: more than all relying parties together take at once, so that some
+/// The most deliveries that are made and not yet heard: more than all relying parties together take at once, so that some
 /// are always to be claimed.
 const OUTSTANDING: u64 = 512;
 /// The receivers are asked again when so many more have come.
@@ -44,9 +44,11 @@ pub(super) struct Load<'a> {
     ledger: &'a Ledger,
     crowd: &'a Crowd,
     receivers: &'a Receivers,
-    /// How many were applied, or are about to be.
+    /// How many deliveries an event makes.
+    each: u64,
+    /// How many events were applied, or are about to be.
     begun: u64,
-    /// How many are known to have come.
+    /// How many deliveries are known to have come.
     seen: u64,
 }
 
@@ -60,8 +62,8 @@ enum Pace {
 }
 
 impl<'a> Load<'a> {
-    pub(super) fn new(ledger: &'a Ledger, crowd: &'a Crowd, receivers: &'a Receivers) -> Self {
-        Self { ledger, crowd, receivers, begun: 0, seen: 0 }
+    pub(super) fn new(ledger: &'a Ledger, crowd: &'a Crowd, receivers: &'a Receivers, each: u64) -> Self {
+        Self { ledger, crowd, receivers, each, begun: 0, seen: 0 }
     }
 
     /// As fast as their deliveries arrive, for so long; then until the last has arrived.
@@ -69,9 +71,10 @@ impl<'a> Load<'a> {
         self.go(Pace::AsTheyArrive, duration).await
     }
 
-    /// So many a second, whether or not they arrive; then until the last has arrived.
+    /// So many deliveries a second, whether or not they arrive; then until the last has arrived.
     pub(super) async fn at_rate(&mut self, rate: f64, duration: Duration) -> Result<Ran> {
-        self.go(Pace::Every(Duration::from_secs_f64(f64::from(BATCH) / rate)), duration).await
+        let events = rate / f64::from(u32::try_from(self.each)?);
+        self.go(Pace::Every(Duration::from_secs_f64(f64::from(BATCH) / events)), duration).await
     }
 
     async fn go(&mut self, pace: Pace, duration: Duration) -> Result<Ran> {
@@ -91,7 +94,7 @@ impl<'a> Load<'a> {
                     Pace::Every(period) => due + period,
                 };
             }
-            if applying.is_empty() && due >= end && self.seen == self.begun {
+            if applying.is_empty() && due >= end && self.seen == self.made() {
                 break;
             }
             tokio::select! {
@@ -101,10 +104,11 @@ impl<'a> Load<'a> {
                     if seen > self.seen {
                         heard = Instant::now();
                     }
-                    ensure!(heard.elapsed() < PATIENCE, "{seen} of {} have come, and no more come", self.begun);
+                    let made = self.made();
+                    ensure!(heard.elapsed() < PATIENCE, "{seen} of {made} have come, and no more come");
                     self.seen = seen;
                     // Never what is there already: that would be answered, and asked, again and again.
-                    let wanted = if Instant::now() >= end { self.begun } else { self.begun.min(seen + STEP) };
+                    let wanted = if Instant::now() >= end { made } else { made.min(seen + STEP) };
                     let wanted = wanted.max(seen + 1);
                     asking = Box::pin(receivers.seen(usize::try_from(wanted)?));
                 }
@@ -115,18 +119,24 @@ impl<'a> Load<'a> {
             }
         }
         ran.told = Told {
-            items: u32::try_from(self.begun - first)?,
+            items: u32::try_from((self.begun - first) * self.each)?,
             seconds: began.elapsed().as_secs_f64(),
             cpu_us: Usage::of("self")?.cpu_us - cpu_us,
         };
         Ok(ran)
     }
 
+    /// How many deliveries there are of what was applied, or is about to be.
+    fn made(&self) -> u64 {
+        self.begun * self.each
+    }
+
     /// Whether another batch may begin.
     fn has_room(&self, pace: Pace, applying: usize) -> bool {
         match pace {
             Pace::AsTheyArrive => {
-                applying < SIDE_BY_SIDE && self.begun + u64::from(BATCH) <= self.seen + OUTSTANDING
+                applying < SIDE_BY_SIDE
+                    && self.made() + u64::from(BATCH) * self.each <= self.seen + OUTSTANDING
             }
             Pace::Every(_) => true,
         }

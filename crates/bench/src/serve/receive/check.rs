@@ -57,7 +57,8 @@ impl Keys {
 #[derive(Default)]
 pub(super) struct Checks {
     seen: HashSet<String>,
-    last: HashMap<String, i64>,
+    /// The latest change of an account that a relying party heard of.
+    last: HashMap<(String, String), i64>,
     count: usize,
     heard: Heard,
 }
@@ -69,7 +70,7 @@ impl Checks {
         let told = token.events.get(EVENT).context("a token of another event")?;
         let change_time = told.change_time;
         ensure!(self.seen.insert(token.jti), "a token came twice");
-        let before = self.last.insert(token.sub, change_time);
+        let before = self.last.insert((token.aud, token.sub), change_time);
         ensure!(before.is_none_or(|before| before < change_time), "an account's events out of order");
         self.heard.receipts.push(Receipt { change_time, at_us });
         self.count += 1;

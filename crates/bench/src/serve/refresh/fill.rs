@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 use tower::ServiceExt;
 
 /// How many are created at a time.
@@ -149,7 +149,7 @@ impl Operation for Copy {
     type Output = ();
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let rows = serde_json::to_string(&self.0).unwrap_or_default();
+        let rows = RowSet::of(&self.0);
         tx.execute(&COPY_GRANTS, &[(&rows).into()]).await?;
         tx.execute(&COPY_SESSIONS, &[(&rows).into()]).await.map(drop)
     }
