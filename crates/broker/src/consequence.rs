@@ -120,7 +120,7 @@ impl WriteDeliveries {
         let ids = insert(tx, &rows).await?;
         self.expect_receipts(tx, &plan.deliveries, &places, now).await?;
         count_unreachable(tx, &plan.deliveries);
-        self.leave(plan.deliveries, places, &ids, &txns, fence, now);
+        self.leave(tx, claimed(plan.deliveries, places, &ids, &txns, fence, now));
         Ok(())
     }
 
@@ -258,38 +258,44 @@ impl WriteDeliveries {
         receipts::expect(tx, &expected, now).await
     }
 
-    /// Hands over what this process has claimed.
-    fn leave(
-        &self,
-        deliveries: Vec<Planned>,
-        places: Vec<Place>,
-        ids: &[i64],
-        txns: &[String],
-        fence: i64,
-        now: Millis,
-    ) {
-        let numbered = deliveries.into_iter().zip(places).zip(ids);
-        let held = numbered.filter_map(|((planned, place), id)| {
-            let mut grant = place.grant?;
-            let delivery = Delivery {
-                id: *id,
-                client_id: planned.line.client_id,
-                about: planned.line.about,
-                kind: planned.kind.as_str().to_owned(),
-                event_type: planned.event_type,
-                payload: planned.payload,
-                jti: place.jti,
-                txn: txns.get(planned.of)?.clone(),
-                iat: now.seconds(),
-                event_at: planned.event_at,
-                created_at: now,
-                failures: 0,
-                fence,
-            };
-            Some(Held { permit: grant.one()?, lane: grant.lane, delivery })
-        });
-        self.handover.leave(held.collect(), now);
+    /// Hands over what this process has claimed, and says when the transaction is over.
+    fn leave(&self, tx: &mut Tx<'_>, claimed: Vec<Held>) {
+        let transaction = Arc::new(());
+        self.handover.leave(claimed, Arc::downgrade(&transaction));
+        tx.after_commit(move || drop(transaction));
     }
+}
+
+/// What this process has claimed, to be sent at once.
+fn claimed(
+    deliveries: Vec<Planned>,
+    places: Vec<Place>,
+    ids: &[i64],
+    txns: &[String],
+    fence: i64,
+    now: Millis,
+) -> Vec<Held> {
+    let numbered = deliveries.into_iter().zip(places).zip(ids);
+    let held = |((planned, place), id): ((Planned, Place), &i64)| {
+        let mut grant = place.grant?;
+        let delivery = Delivery {
+            id: *id,
+            client_id: planned.line.client_id,
+            about: planned.line.about,
+            kind: planned.kind.as_str().to_owned(),
+            event_type: planned.event_type,
+            payload: planned.payload,
+            jti: place.jti,
+            txn: txns.get(planned.of)?.clone(),
+            iat: now.seconds(),
+            event_at: planned.event_at,
+            created_at: now,
+            failures: 0,
+            fence,
+        };
+        Some(Held { permit: grant.one()?, lane: grant.lane, delivery })
+    };
+    numbered.filter_map(held).collect()
 }
 
 fn count_unreachable(tx: &mut Tx<'_>, deliveries: &[Planned]) {

@@ -2,20 +2,16 @@
 //!
 //! The transaction writes them as claimed by this process and leaves them here. It may still be rolled back, or run
 //! again, so they are believed only when their first row is seen committed: a transaction commits all of them or none.
-//! What is never seen is dropped; if it is committed all the same, its claims end with their lease.
+//! What is not seen once the transaction is over is dropped; if it is committed all the same, its claims end with their
+//! lease.
 
 use crate::lanes::Lane;
 use crate::store::rows::{Delivery, IsThere};
-use account::Millis;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 use store::{Store, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
-
-/// A transaction takes no longer than this; then what it left is dropped.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A claimed delivery, and the leave to send it.
 pub(crate) struct Held {
@@ -27,7 +23,8 @@ pub(crate) struct Held {
 /// What one transaction left.
 struct Batch {
     held: Vec<Held>,
-    at: Millis,
+    /// Gone when that is over, whichever way.
+    transaction: Weak<()>,
 }
 
 /// The place between transactions and worker.
@@ -52,24 +49,26 @@ impl Handover {
     }
 
     /// Leaves what a transaction is about to commit.
-    pub(crate) fn leave(&self, held: Vec<Held>, now: Millis) {
+    pub(crate) fn leave(&self, held: Vec<Held>, transaction: Weak<()>) {
         if !held.is_empty() {
-            self.batches.lock().push(Batch { held, at: now });
+            self.batches.lock().push(Batch { held, transaction });
         }
     }
 
     /// Takes what is committed by now.
-    pub(crate) async fn committed(&self, store: &Store, now: Millis) -> Result<Vec<Held>, StoreError> {
+    pub(crate) async fn committed(&self, store: &Store) -> Result<Vec<Held>, StoreError> {
         let batches = std::mem::take(&mut *self.batches.lock());
         let (mut taken, mut waiting, mut failed) = (Vec::new(), Vec::new(), None);
         for batch in batches {
+            // Looked at before the row is looked for: what is not seen then will not be seen later.
+            let is_over = batch.transaction.strong_count() == 0;
             let seen = match (&failed, batch.held.first()) {
                 (None, Some(first)) => is_there(store, &first.delivery).await,
                 _ => Ok(false),
             };
             match seen {
                 Ok(true) => taken.extend(batch.held),
-                Ok(false) if now.since(batch.at) > PATIENCE => {}
+                Ok(false) if is_over && failed.is_none() => {}
                 Ok(false) => waiting.push(batch),
                 Err(error) => {
                     failed = Some(error);

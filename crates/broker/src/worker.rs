@@ -108,7 +108,7 @@ impl Dispatcher {
     /// Sends what was handed over and is committed by now.
     async fn take_over(&mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
-        let handed = inner.handover.committed(&inner.store, inner.now()).await?;
+        let handed = inner.handover.committed(&inner.store).await?;
         // Where this process makes no deliveries itself, a commit says only that others may have.
         let by_others = handed.is_empty() && !inner.makes_deliveries();
         self.claims.want(if by_others { Look::Everywhere } else { Look::Hinted });

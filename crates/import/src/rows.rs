@@ -94,7 +94,7 @@ fn integer(found: &Found, kind: Kind) -> Result<i64, Why> {
     }
 }
 
-/// PostgreSQL holds no NUL character, and neither do the house's sets of rows.
+/// PostgreSQL holds no NUL character.
 fn text(found: Found, longest: usize) -> Result<String, Why> {
     let Found::Bytes(bytes) = found else { return Err(Why::OtherKind) };
     let text = String::from_utf8(bytes).map_err(|_| Why::NotText)?;

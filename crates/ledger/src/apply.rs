@@ -162,7 +162,7 @@ impl Ledger {
             // Boxed: with all that consequences do in it, it is more than callers' futures should hold.
             match Box::pin(self.store.run(operation)).await {
                 // A consequence took it along: anew, with that one owed.
-                Err(_) if in_trouble.count() > were_in_trouble => {}
+                Err(error) if !error.is_outage() && in_trouble.count() > were_in_trouble => {}
                 done => break done?,
             }
         };

@@ -207,6 +207,7 @@ fn observe<O: Operation, T>(began: Instant, outcome: &Result<T, StoreError>) {
     let result = match outcome {
         Ok(_) => "ok",
         Err(error) if error.is_outage() => "outage",
+        Err(StoreError::Undone(_)) => "undone",
         Err(_) => "error",
     };
     metrics::histogram!("store.transaction", "operation" => O::NAME, "result" => result)

@@ -117,7 +117,7 @@ fn run_caught<O: Operation>(operation: &O, connection: &mut Connection) -> Resul
     std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(StoreError::panicked(O::NAME, &*panic)))
 }
 
-pub(crate) fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
+fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(text)?.execute([]).map(drop)
 }
 

@@ -49,7 +49,7 @@ impl<'a> From<&'a AccountId> for AccountRow<'a> {
     }
 }
 
-/// An account as JSON rows name it.
+/// Accounts, as rows.
 pub(crate) fn account_rows<'a>(accounts: impl IntoIterator<Item = &'a AccountId>) -> RowSet {
     RowSet::of(accounts.into_iter().map(AccountRow::from))
 }

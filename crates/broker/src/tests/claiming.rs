@@ -159,23 +159,20 @@ async fn what_is_handed_over_is_believed_only_when_it_is_committed() {
         };
         // A number that another transaction got after ours was rolled back.
         delivery.jti = "rolled-back".into();
-        inner.handover.leave(left(&delivery), house.clock.now());
-        let taken =
-            inner.handover.committed(&house.store, house.clock.now()).await.expect("the store answers");
-        assert!(taken.is_empty());
+        let transaction = Arc::new(());
+        inner.handover.leave(left(&delivery), Arc::downgrade(&transaction));
+        let committed =
+            async || inner.handover.committed(&house.store).await.expect("the store answers").len();
+        assert_eq!(committed().await, 0);
+        let room = || lane.grant(100, house.clock.now()).expect("room").count();
+        assert_eq!(room(), 31, "it may still be committed");
         delivery.jti = real.jti;
-        inner.handover.leave(left(&delivery), house.clock.now());
-        let taken =
-            inner.handover.committed(&house.store, house.clock.now()).await.expect("the store answers");
-        assert_eq!(taken.len(), 1);
-        drop(taken);
-        house.clock.advance(Duration::from_mins(1));
-        inner.handover.committed(&house.store, house.clock.now()).await.expect("the store answers");
-        assert_eq!(
-            lane.grant(100, house.clock.now()).expect("room").count(),
-            32,
-            "what was never seen takes no room"
-        );
+        inner.handover.leave(left(&delivery), Arc::downgrade(&transaction));
+        assert_eq!(committed().await, 1);
+        assert_eq!(room(), 31);
+        drop(transaction);
+        assert_eq!(committed().await, 0);
+        assert_eq!(room(), 32, "what is not seen when its transaction is over takes no room");
     }
 }
 

@@ -3,6 +3,8 @@
 use super::receiver::{Answer, Receiver};
 use super::*;
 use crate::Format;
+use ledger::{CarryOut, News, Outcome};
+use store::{StoreError, Tx};
 use work::Lifecycle;
 
 /// Runs the broker's worker as `serve` does, until it is dropped.
@@ -104,6 +106,44 @@ async fn what_a_commit_leaves_goes_out_without_a_claim() {
         until("it is told", async || receiver.got().len() == 1).await;
         running.stop().await;
         assert_eq!(house.shown().await, ["aaaa u1 password-change delivered 0"]);
+    }
+}
+
+/// Comes after the broker in a transaction, and ends it every time.
+struct Stumbles;
+
+impl CarryOut for Stumbles {
+    fn capability(&self) -> &'static str {
+        "stumbles"
+    }
+
+    async fn carry_out(&self, _: &mut Tx<'_>, _: &[News], inline: bool) -> Result<Outcome, StoreError> {
+        Ok(if inline { Outcome::Deferred } else { Outcome::Done })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_capabilitys_trouble_takes_no_room_from_a_relying_party() {
+    for mut house in House::on_each_engine().await {
+        let receiver = Receiver::start().await;
+        house
+            .add("aaaa", &receiver, |config, _| (config.resource_server, config.concurrency) = (true, 1))
+            .await;
+        let consequences: Vec<Arc<dyn Consequence>> =
+            vec![Arc::new(house.broker.consequence()), Arc::new(Stumbles)];
+        house.ledger = Ledger::new(house.store.clone(), house.ledger.tombstones().clone(), consequences);
+        house.ledger.register_capabilities().await.expect("the store answers");
+        let running = Running::start(&house);
+        until("the worker is there", async || house.inner().handover.is_open()).await;
+        let is_idle = async || house.inner().lanes.get(&client("aaaa")).is_some_and(|lane| lane.is_idle());
+        until("the first look is over", is_idle).await;
+        for user in ["u1", "u2", "u3"] {
+            house.happens(user, 900, Change::PasswordChange).await;
+        }
+        until("all are told", async || receiver.got().len() == 3).await;
+        until("its room is free again", is_idle).await;
+        running.stop().await;
+        assert_eq!(house.shown().await.len(), 3);
     }
 }
 

@@ -73,6 +73,45 @@ async fn batches_that_come_at_once_share_transactions_and_each_is_told_its_own()
     }
 }
 
+/// Never gets through inside a transaction; counts how often it was tried there.
+#[derive(Default)]
+struct Stumbles(AtomicUsize);
+
+impl CarryOut for Stumbles {
+    fn capability(&self) -> &'static str {
+        "stumbles"
+    }
+
+    async fn carry_out(&self, _: &mut Tx<'_>, _: &[News], _: bool) -> Result<Outcome, StoreError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(StoreError::Statement { reason: "it stumbles".into() })
+    }
+}
+
+#[tokio::test]
+async fn a_consequence_that_fails_in_a_shared_transaction_is_owed_for_all_who_share_it() {
+    for test in engines(&[ledger::MIGRATIONS, MIGRATIONS]).await {
+        let stumbles = Arc::new(Stumbles::default());
+        let ledger = ledger(&test, vec![Arc::clone(&stumbles) as _]);
+        ledger.register_capabilities().await.expect("registered");
+        let subjects = numbered(60);
+        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        for outcome in join_all(begun(&ledger, &subjects).await).await {
+            assert_eq!(outcome.expect("applied"), BOTH);
+        }
+        let tried = stumbles.0.load(Ordering::SeqCst);
+        assert!(tried < 10, "tried {tried} times for 60 batches");
+        // Together with a batch that is refused, and after which each is applied by itself.
+        let subjects = ["a", "b", "c", "d", "e", REFUSED, "f"];
+        let outcomes = join_all(begun(&ledger, &subjects).await).await;
+        for (subject, outcome) in subjects.iter().zip(outcomes) {
+            assert_eq!(outcome.is_ok_and(|it| it == BOTH), *subject != REFUSED, "{subject}");
+        }
+        let owed = ledger.pending_effects().await.expect("read");
+        assert_eq!((owed.len(), owed[0].count), (1, 132), "two events of each but the one who is refused");
+    }
+}
+
 #[tokio::test]
 async fn a_batch_that_is_refused_keeps_no_other_from_being_applied() {
     for test in engines(&[ledger::MIGRATIONS, MIGRATIONS]).await {

@@ -27,6 +27,9 @@ pub(super) async fn pass_on(pool: &Pool, signals: &Signals) {
             client.execute(&notify, &[&CHANNEL, &topics]).await.map_err(StoreError::from)
         };
         if let Err(error) = sent.await {
+            if let StoreError::Stale { .. } = error {
+                pool.manager().statement_caches.clear();
+            }
             tracing::debug!(%error, "a signal was not passed on; other nodes find out by polling");
         }
     }

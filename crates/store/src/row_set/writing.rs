@@ -20,16 +20,16 @@ impl RowSet {
         set
     }
 
-    /// The column of that name. Rows are mostly written in one order: the next one is looked at first.
-    fn column(&mut self, name: &str, made: impl FnOnce() -> Cow<'static, str>) -> usize {
+    /// The column of that name, if there is one yet. Rows are mostly written in one order: the next one is looked at first.
+    fn column(&self, name: &str) -> Option<usize> {
         let next = self.cells.len() - self.ends.last().copied().unwrap_or_default();
-        if self.columns.get(next).is_some_and(|it| it == name) {
-            return next;
-        }
-        self.columns.iter().position(|it| it == name).unwrap_or_else(|| {
-            self.columns.push(made());
-            self.columns.len() - 1
-        })
+        let is_next = self.columns.get(next).is_some_and(|it| it == name);
+        if is_next { Some(next) } else { self.columns.iter().position(|it| it == name) }
+    }
+
+    fn add_column(&mut self, name: Cow<'static, str>) -> usize {
+        self.columns.push(name);
+        self.columns.len() - 1
     }
 
     fn cell<T: Serialize + ?Sized>(&mut self, column: usize, value: &T) -> Result<(), NoCell> {
@@ -228,7 +228,7 @@ impl ser::SerializeStruct for Fields<'_> {
         name: &'static str,
         value: &T,
     ) -> Result<(), NoCell> {
-        let column = self.set.column(name, || Cow::Borrowed(name));
+        let column = self.set.column(name).unwrap_or_else(|| self.set.add_column(Cow::Borrowed(name)));
         self.set.cell(column, value)
     }
 
@@ -245,8 +245,13 @@ impl ser::SerializeMap for Fields<'_> {
         let Cell::Text { from, .. } = name.serialize(Writer { set: self.set, is_row: false })? else {
             return none("a name that is no text");
         };
-        let name = self.set.texts.split_off(from);
-        self.next = self.set.column(&name, || Cow::Owned(name.clone()));
+        // It stands at the end of the texts, and goes from there.
+        let known = self.set.column(&self.set.texts[from..]);
+        self.next = known.unwrap_or_else(|| {
+            let name = self.set.texts[from..].to_owned();
+            self.set.add_column(Cow::Owned(name))
+        });
+        self.set.texts.truncate(from);
         Ok(())
     }
 

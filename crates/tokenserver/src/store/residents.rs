@@ -6,7 +6,7 @@ use crate::rules::NodeName;
 use account::{AccountId, Millis};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use store::{Operation, StoreError, Tx};
+use store::{Operation, RowSet, StoreError, Tx};
 
 store::statements! {
     /// By the index of the node: on PostgreSQL the one of the ids would lead through everybody's rows.
@@ -148,7 +148,7 @@ pub(super) async fn end(
     node_id: i64,
     now: Millis,
 ) -> Result<i64, StoreError> {
-    let rows = serde_json::to_string(rows).expect("numbers always serialise");
+    let rows = RowSet::of(rows);
     let ended = tx.query(&END, &[(&rows).into(), now.into(), node_id.into()], |_| Ok(())).await?;
     Ok(i64::try_from(ended.len()).unwrap_or(i64::MAX))
 }
