@@ -83,7 +83,7 @@ async fn p99(test: TestStore, is_beside: bool) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures, for a minute: `./test --soak`"]
+#[ignore = "measures, for some minutes: `./test --soak`"]
 async fn beside_sick_ones_a_healthy_one_waits_no_more_than_twice_as_long() {
     for engine in [store::Engine::Sqlite, store::Engine::Postgres] {
         let fresh = async || {
