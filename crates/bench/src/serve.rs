@@ -96,6 +96,9 @@ pub(crate) enum Serve {
         store: String,
         #[command(flatten)]
         work: deliver::Work,
+        /// How many relying parties know an account.
+        #[arg(long)]
+        known_to: usize,
     },
     /// The same with a million deliveries pending for a relying party that is dead, and ends.
     DeliverBesideBacklog {
@@ -178,7 +181,9 @@ impl Serve {
             Self::Check { store, key } => Box::pin(verify::node(&store, &key)).await,
             Self::IngestFile { store, file } => Box::pin(ingest::file(&store, &file)).await?.print(),
             Self::IngestQueue { store, queue } => Box::pin(ingest::queue(&store, &queue)).await,
-            Self::Deliver { store, work } => as_a_task(deliver::run(store, work)).await?.print(),
+            Self::Deliver { store, work, known_to } => {
+                as_a_task(deliver::run(store, work, known_to)).await?.print()
+            }
             Self::DeliverBesideBacklog { store, work } => {
                 as_a_task(deliver::beside_backlog(store, work)).await?.print()
             }

@@ -5,6 +5,7 @@
 
 mod writing;
 
+use crate::Value;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -32,20 +33,7 @@ enum Cell {
     },
 }
 
-/// A value of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CellRef<'a> {
-    Null,
-    Int(i64),
-    Text(&'a str),
-}
-
 impl RowSet {
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -55,16 +43,16 @@ impl RowSet {
     pub(crate) fn for_each<'a, E>(
         &'a self,
         columns: &[&str],
-        mut take: impl FnMut(&[CellRef<'a>]) -> Result<(), E>,
+        mut take: impl FnMut(&[Value<'a>]) -> Result<(), E>,
     ) -> Result<(), E> {
         let wanted: Vec<Option<usize>> =
             self.columns.iter().map(|name| columns.iter().position(|wanted| wanted == name)).collect();
-        let mut row = vec![CellRef::Null; columns.len()];
+        let mut row = vec![Value::Null; columns.len()];
         for cells in self.rows() {
-            row.fill(CellRef::Null);
+            row.fill(Value::Null);
             for (column, cell) in cells {
                 if let Some(at) = wanted[*column] {
-                    row[at] = self.shown(*cell);
+                    row[at] = self.value(*cell);
                 }
             }
             take(&row)?;
@@ -85,10 +73,10 @@ impl RowSet {
             for (at, (column, cell)) in cells.iter().enumerate() {
                 out.write_all(if at == 0 { b"" } else { b"," })?;
                 out.write_all(names[*column].as_bytes())?;
-                match self.shown(*cell) {
-                    CellRef::Null => out.write_all(b"null")?,
-                    CellRef::Int(value) => write!(out, "{value}")?,
-                    CellRef::Text(text) => serde_json::to_writer(&mut *out, text)?,
+                match *cell {
+                    Cell::Null => out.write_all(b"null")?,
+                    Cell::Int(value) => write!(out, "{value}")?,
+                    Cell::Text { from, to } => serde_json::to_writer(&mut *out, &self.texts[from..to])?,
                 }
             }
             out.write_all(b"}")?;
@@ -101,11 +89,11 @@ impl RowSet {
         begins.zip(&self.ends).map(|(from, to)| &self.cells[from..*to])
     }
 
-    fn shown(&self, cell: Cell) -> CellRef<'_> {
+    fn value(&self, cell: Cell) -> Value<'_> {
         match cell {
-            Cell::Null => CellRef::Null,
-            Cell::Int(value) => CellRef::Int(value),
-            Cell::Text { from, to } => CellRef::Text(&self.texts[from..to]),
+            Cell::Null => Value::Null,
+            Cell::Int(value) => Value::Int(value),
+            Cell::Text { from, to } => Value::Text(&self.texts[from..to]),
         }
     }
 }
@@ -114,15 +102,15 @@ impl RowSet {
 mod tests {
     use super::*;
     use serde::Serialize;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    fn json_of(set: &RowSet) -> Value {
+    fn json_of(set: &RowSet) -> serde_json::Value {
         let mut written = Vec::new();
         set.write_json(&mut written).expect("memory takes it");
         serde_json::from_slice(&written).expect("JSON")
     }
 
-    fn rows_of<'a>(set: &'a RowSet, columns: &[&str]) -> Vec<Vec<CellRef<'a>>> {
+    fn rows_of<'a>(set: &'a RowSet, columns: &[&str]) -> Vec<Vec<Value<'a>>> {
         let mut rows = Vec::new();
         let taken = set.for_each(columns, |row| {
             rows.push(row.to_vec());
@@ -134,7 +122,7 @@ mod tests {
 
     #[test]
     fn rows_are_found_by_their_columns_names_whatever_their_order() {
-        use CellRef::{Int, Null, Text};
+        use Value::{Int, Null, Text};
         let set = RowSet::of([
             json!({ "a": 1, "b": "x", "c": null }),
             json!({ "c": "\n", "other": 2, "a": -3 }),
@@ -144,7 +132,6 @@ mod tests {
             rows_of(&set, &["a", "b", "c"]),
             [[Int(1), Text("x"), Null], [Int(-3), Null, Text("\n")], [Null, Int(1), Null]]
         );
-        assert_eq!((set.len(), set.is_empty()), (3, false));
         assert_eq!(rows_of(&RowSet::of([(); 0]), &["a"]), [[Null; 1]; 0]);
     }
 

@@ -1,4 +1,3 @@
-use crate::row_set::CellRef;
 use crate::{Engine, Row, Sql, StoreError, Value};
 use account::AccountId;
 use postgres_types::ToSql;
@@ -235,13 +234,12 @@ fn sqlite_execute(
 /// The parameters of one run of a statement: those that were given, and after them a row's.
 struct Bound<'a> {
     given: &'a [Value<'a>],
-    row: &'a [CellRef<'a>],
+    row: &'a [Value<'a>],
 }
 
 impl Bound<'_> {
     fn bind(&self) -> impl rusqlite::Params + use<'_> {
-        let given = self.given.iter().map(|value| value as &dyn rusqlite::ToSql);
-        rusqlite::params_from_iter(given.chain(self.row.iter().map(|cell| cell as &dyn rusqlite::ToSql)))
+        rusqlite::params_from_iter(self.given.iter().chain(self.row))
     }
 
     fn query<'s>(&self, statement: &'s mut rusqlite::Statement<'_>) -> rusqlite::Result<rusqlite::Rows<'s>> {

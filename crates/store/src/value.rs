@@ -1,4 +1,3 @@
-use crate::row_set::CellRef;
 use crate::{RowSet, StoreError};
 use account::Millis;
 use bytes::BufMut;
@@ -90,16 +89,6 @@ fn json_text(rows: &RowSet) -> rusqlite::Result<ToSqlOutput<'static>> {
     let failed = |error: Box<dyn Error + Send + Sync>| rusqlite::Error::ToSqlConversionFailure(error);
     rows.write_json(&mut json).map_err(|error| failed(error.into()))?;
     Ok(String::from_utf8(json).map_err(|error| failed(error.into()))?.into())
-}
-
-impl rusqlite::ToSql for CellRef<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match *self {
-            Self::Null => ValueRef::Null,
-            Self::Int(value) => ValueRef::Integer(value),
-            Self::Text(value) => ValueRef::Text(value.as_bytes()),
-        }))
-    }
 }
 
 type Encoded = Result<IsNull, Box<dyn Error + Sync + Send>>;

@@ -43,9 +43,6 @@ pub(crate) struct Work {
     /// For how many seconds each figure is measured.
     #[arg(long)]
     seconds: u64,
-    /// How many relying parties know an account.
-    #[arg(long, default_value_t = 1)]
-    known_to: usize,
 }
 
 /// What deliveries came to.
@@ -101,20 +98,17 @@ impl Delivered {
 }
 
 /// Does it all.
-pub(super) async fn run(store: String, work: Work) -> Result<Delivered> {
+pub(super) async fn run(store: String, work: Work, known_to: usize) -> Result<Delivered> {
     telemetry::warn_on_stderr()?;
     let places: Places = serde_json::from_str(&work.receivers)?;
     let house = Box::pin(House::of_broker(&store)).await?;
-    let crowd = Crowd::gather(
-        &house,
-        &Plan { hooks: &places.hooks, algorithm: &work.algorithm, known_to: work.known_to },
-    )
-    .await?;
+    let crowd =
+        Crowd::gather(&house, &Plan { hooks: &places.hooks, algorithm: &work.algorithm, known_to }).await?;
     let receivers = Receivers::at(places.control)?;
     receivers.begin(crowd.keys()).await?;
     let limits = Limits::new(&work.algorithm, &places)?;
     receivers.begin(&limits.keys(crowd.keys())?).await?;
-    let mut load = Load::new(&house.ledger, &crowd, &receivers, u64::try_from(work.known_to)?);
+    let mut load = Load::new(&house.ledger, &crowd, &receivers, u64::try_from(known_to)?);
 
     load.saturate(WARM_UP).await?;
     let (mut full, mut signing, mut posting) = (Told::default(), Told::default(), Told::default());

@@ -1,7 +1,7 @@
 //! Consequences: carried out with the event when they can be, owed when they cannot, and never in the event's way.
 
-use crate::told::{Execute, account, at, delete, ledger, login, news, told};
-use account::{AccountId, Change, State};
+use crate::told::{Execute, account, at, ledger, login, news, told};
+use account::{AccountId, Change};
 use ledger::{CarryOut, Consequence, Ledger, News, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ store::statements! {
 
 /// What a [`Recorder`] does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// Leaves it to the workers.
     Defers,
     /// A statement of it fails.
@@ -35,7 +35,7 @@ enum Trouble {
     Panics,
 }
 
-const ALL_TROUBLE: [Trouble; 3] = [Trouble::Defers, Trouble::Fails, Trouble::Panics];
+pub(crate) const ALL_TROUBLE: [Trouble; 3] = [Trouble::Defers, Trouble::Fails, Trouble::Panics];
 
 type AnyTrouble = dyn Fn(&News, bool) -> Option<Trouble> + Send + Sync;
 
@@ -46,14 +46,14 @@ struct Recorder {
     trouble: Box<AnyTrouble>,
 }
 
-fn troubled(
+pub(crate) fn troubled(
     name: &'static str,
     trouble: impl Fn(&News, bool) -> Option<Trouble> + Send + Sync + 'static,
 ) -> Arc<dyn Consequence> {
     Arc::new(Recorder { name, trouble: Box::new(trouble) })
 }
 
-fn steady(name: &'static str) -> Arc<dyn Consequence> {
+pub(crate) fn steady(name: &'static str) -> Arc<dyn Consequence> {
     troubled(name, |_, _| None)
 }
 
@@ -78,11 +78,11 @@ impl CarryOut for Recorder {
     }
 }
 
-async fn fresh() -> [TestStore; 2] {
+pub(crate) async fn fresh() -> [TestStore; 2] {
     engines(&[ledger::MIGRATIONS, MIGRATIONS]).await
 }
 
-async fn registered(test: &TestStore, consequences: Vec<Arc<dyn Consequence>>) -> Ledger {
+pub(crate) async fn registered(test: &TestStore, consequences: Vec<Arc<dyn Consequence>>) -> Ledger {
     let ledger = ledger(test, consequences);
     ledger.register_capabilities().await.expect("registered");
     ledger
@@ -101,7 +101,7 @@ impl Operation for Carried {
 }
 
 /// What was carried out, in its order: whose, which version, and whether inside the ledger's transaction.
-async fn carried(ledger: &Ledger, capability: &'static str) -> Vec<(String, i64, bool)> {
+pub(crate) async fn carried(ledger: &Ledger, capability: &'static str) -> Vec<(String, i64, bool)> {
     ledger.store().scan(Carried(capability)).await.expect("read")
 }
 
@@ -109,11 +109,11 @@ async fn versions(ledger: &Ledger, capability: &'static str) -> Vec<i64> {
     carried(ledger, capability).await.into_iter().map(|(_, version, _)| version).collect()
 }
 
-async fn pending(ledger: &Ledger) -> i64 {
+pub(crate) async fn pending(ledger: &Ledger) -> i64 {
     ledger.pending_effects().await.expect("read").iter().map(|pending| pending.count).sum()
 }
 
-async fn work(ledger: &Ledger) {
+pub(crate) async fn work(ledger: &Ledger) {
     loop {
         match ledger.clone().carry_out_due().await {
             Tick::Idle => return,
@@ -148,118 +148,6 @@ async fn only_news_has_consequences() {
             ledger.apply(told(id, &user, at(1), Change::PasswordChange)).await.expect("applied");
         }
         assert_eq!(versions(&ledger, "one").await, [1]);
-    }
-}
-
-/// The mark is the enforcement: it commits even when a consequence fails.
-#[tokio::test]
-async fn a_consequence_in_trouble_is_owed_and_stands_in_nobodys_way() {
-    for test in fresh().await {
-        for trouble in ALL_TROUBLE {
-            let name = ["one", "two", "three"]
-                [ALL_TROUBLE.iter().position(|it| *it == trouble).expect("one of them")];
-            let in_trouble = troubled(name, move |_, inline| inline.then_some(trouble));
-            let ledger = registered(&test, vec![in_trouble, steady("steady")]).await;
-            let user = account(name);
-            assert_eq!(news(&ledger, told(name, &user, at(5), delete())).await, 1);
-
-            let standing = ledger.standing(&user).await.expect("read").expect("known");
-            assert_eq!((standing.mark.get(), standing.state), (at(5).get(), State::Deleted), "{trouble:?}");
-            assert!(carried(&ledger, "steady").await.contains(&(name.to_owned(), 1, true)), "{trouble:?}");
-            assert!(carried(&ledger, name).await.is_empty(), "{trouble:?}: it was undone");
-            let owed = ledger.pending_effects().await.expect("read");
-            let owed = owed.iter().find(|pending| pending.capability == name).expect("it is owed");
-            assert_eq!((owed.count, owed.first_due_at, owed.most_attempts), (1, test.clock.now(), 0));
-
-            // It is due at once; outside the transaction it goes well.
-            work(&ledger).await;
-            assert_eq!(carried(&ledger, name).await, [(name.to_owned(), 1, false)], "{trouble:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn several_in_trouble_at_once_are_each_owed_and_the_others_part_is_done_once() {
-    for test in fresh().await {
-        let in_trouble = |name, trouble| troubled(name, move |_, inline| inline.then_some(trouble));
-        let others = vec![in_trouble("a", Trouble::Fails), steady("b"), in_trouble("c", Trouble::Panics)];
-        let ledger = registered(&test, [others, vec![in_trouble("d", Trouble::Defers)]].concat()).await;
-        let batch = |from: i64| (from..from + 2).map(|n| told(n, &account(format!("u{n}")), at(n), delete()));
-        let (one, two) =
-            tokio::join!(ledger.apply_batch(batch(1).collect()), ledger.apply_batch(batch(3).collect()));
-        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
-        let mut done = carried(&ledger, "b").await;
-        done.sort();
-        assert_eq!(done, [1, 2, 3, 4].map(|n| (format!("u{n}"), 1, true)));
-        let owed = ledger.pending_effects().await.expect("read");
-        assert_eq!(
-            owed.iter().map(|it| (&*it.capability, it.count)).collect::<Vec<_>>(),
-            [("a", 4), ("c", 4), ("d", 4)]
-        );
-        work(&ledger).await;
-        assert_eq!(pending(&ledger).await, 0);
-        for name in ["a", "b", "c", "d"] {
-            assert_eq!(carried(&ledger, name).await.len(), 4, "{name}");
-        }
-    }
-}
-
-/// Counts its transactions when they have committed.
-struct Counts(Arc<AtomicUsize>);
-
-impl CarryOut for Counts {
-    fn capability(&self) -> &'static str {
-        "a counter"
-    }
-
-    async fn carry_out(&self, tx: &mut Tx<'_>, _: &[News], _: bool) -> Result<Outcome, StoreError> {
-        let count = Arc::clone(&self.0);
-        tx.after_commit(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-        });
-        Ok(Outcome::Done)
-    }
-}
-
-#[tokio::test]
-async fn what_counts_after_a_commit_counts_once_beside_one_in_trouble() {
-    for test in fresh().await {
-        let count = Arc::new(AtomicUsize::new(0));
-        let fails = troubled("b", |_, inline| inline.then_some(Trouble::Fails));
-        let ledger = registered(&test, vec![Arc::new(Counts(Arc::clone(&count))), fails]).await;
-        news(&ledger, told(1, &account("user"), at(1), login())).await;
-        assert_eq!(count.load(Ordering::SeqCst), 1);
-    }
-}
-
-/// The store is out for the first of its transactions.
-struct Outage(AtomicUsize);
-
-impl CarryOut for Outage {
-    fn capability(&self) -> &'static str {
-        "outage"
-    }
-
-    async fn carry_out(&self, _: &mut Tx<'_>, _: &[News], _: bool) -> Result<Outcome, StoreError> {
-        match self.0.fetch_add(1, Ordering::SeqCst) {
-            0 => Err(StoreError::Unavailable { reason: "no room".into() }),
-            _ => Ok(Outcome::Done),
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_outage_in_a_consequence_is_the_events_own_and_nothing_is_owed() {
-    for test in fresh().await {
-        let ledger = registered(&test, vec![Arc::new(Outage(AtomicUsize::new(0)))]).await;
-        let event = || told(1, &account("user"), at(1), login());
-        assert!(ledger.apply(event()).await.expect_err("out").is_outage());
-        assert_eq!(
-            (ledger.standing(&account("user")).await.expect("read"), pending(&ledger).await),
-            (None, 0)
-        );
-        assert_eq!(news(&ledger, event()).await, 1);
-        assert_eq!(pending(&ledger).await, 0);
     }
 }
 

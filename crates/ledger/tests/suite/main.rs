@@ -13,3 +13,4 @@ mod sharing;
 mod statements;
 mod tailing;
 mod told;
+mod trouble;

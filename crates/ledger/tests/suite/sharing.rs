@@ -6,7 +6,7 @@ use ledger::{Applied, CarryOut, Ledger, LedgerError, News, Outcome};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use store::testing::engines;
+use store::testing::{TestStore, engines};
 use store::{Migration, StoreError, Tx};
 
 /// The store refuses whatever is told of this one.
@@ -19,9 +19,11 @@ static MIGRATIONS: &[Migration] = &[Migration::per_engine(
     "alter table events add constraint refused check (subject <> 'refused')",
 )];
 
-/// Counts the transactions that bring news.
-#[derive(Default)]
-struct Counter(AtomicUsize);
+/// Counts the transactions that bring news; gets through in them, or not.
+struct Counter {
+    count: AtomicUsize,
+    stumbles: bool,
+}
 
 impl CarryOut for Counter {
     fn capability(&self) -> &'static str {
@@ -29,8 +31,24 @@ impl CarryOut for Counter {
     }
 
     async fn carry_out(&self, _: &mut Tx<'_>, _: &[News], _: bool) -> Result<Outcome, StoreError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if self.stumbles {
+            return Err(StoreError::Statement { reason: "it stumbles".into() });
+        }
         Ok(Outcome::Done)
+    }
+}
+
+impl Counter {
+    async fn on(test: &TestStore, stumbles: bool) -> (Arc<Self>, Ledger) {
+        let counter = Arc::new(Self { count: AtomicUsize::new(0), stumbles });
+        let ledger = ledger(test, vec![Arc::clone(&counter) as _]);
+        ledger.register_capabilities().await.expect("registered");
+        (counter, ledger)
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
     }
 }
 
@@ -59,47 +77,28 @@ const BOTH: [Applied; 2] = [Applied::News { version: 1 }, Applied::News { versio
 #[tokio::test]
 async fn batches_that_come_at_once_share_transactions_and_each_is_told_its_own() {
     for test in engines(&[ledger::MIGRATIONS]).await {
-        let counter = Arc::new(Counter::default());
-        let ledger = ledger(&test, vec![Arc::clone(&counter) as _]);
-        ledger.register_capabilities().await.expect("registered");
+        let (counter, ledger) = Counter::on(&test, false).await;
         let subjects = numbered(60);
         let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
         for outcome in join_all(begun(&ledger, &subjects).await).await {
             assert_eq!(outcome.expect("applied"), BOTH);
         }
-        let transactions = counter.0.load(Ordering::SeqCst);
+        let transactions = counter.count();
         assert!(transactions < 10, "{transactions} transactions for 60 batches");
         assert_eq!(all_events(&ledger).await.len(), 120);
-    }
-}
-
-/// Never gets through inside a transaction; counts how often it was tried there.
-#[derive(Default)]
-struct Stumbles(AtomicUsize);
-
-impl CarryOut for Stumbles {
-    fn capability(&self) -> &'static str {
-        "stumbles"
-    }
-
-    async fn carry_out(&self, _: &mut Tx<'_>, _: &[News], _: bool) -> Result<Outcome, StoreError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Err(StoreError::Statement { reason: "it stumbles".into() })
     }
 }
 
 #[tokio::test]
 async fn a_consequence_that_fails_in_a_shared_transaction_is_owed_for_all_who_share_it() {
     for test in engines(&[ledger::MIGRATIONS, MIGRATIONS]).await {
-        let stumbles = Arc::new(Stumbles::default());
-        let ledger = ledger(&test, vec![Arc::clone(&stumbles) as _]);
-        ledger.register_capabilities().await.expect("registered");
+        let (counter, ledger) = Counter::on(&test, true).await;
         let subjects = numbered(60);
         let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
         for outcome in join_all(begun(&ledger, &subjects).await).await {
             assert_eq!(outcome.expect("applied"), BOTH);
         }
-        let tried = stumbles.0.load(Ordering::SeqCst);
+        let tried = counter.count();
         assert!(tried < 10, "tried {tried} times for 60 batches");
         // Together with a batch that is refused, and after which each is applied by itself.
         let subjects = ["a", "b", "c", "d", "e", REFUSED, "f"];
